@@ -1,0 +1,5 @@
+//go:build !mutant_key_readable
+
+package keyring
+
+const mutantKeyReadable = false

@@ -1,0 +1,5 @@
+//go:build !mutant_key_replaced
+
+package keyring
+
+const mutantKeyReplaced = false

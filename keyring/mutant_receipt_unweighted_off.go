@@ -1,0 +1,5 @@
+//go:build !mutant_receipt_unweighted
+
+package keyring
+
+const mutantReceiptUnweighted = false

@@ -1,0 +1,5 @@
+//go:build !mutant_seal_unbound
+
+package keyring
+
+const mutantSealUnbound = false

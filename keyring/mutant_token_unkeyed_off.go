@@ -1,0 +1,5 @@
+//go:build !mutant_token_unkeyed
+
+package keyring
+
+const mutantTokenUnkeyed = false

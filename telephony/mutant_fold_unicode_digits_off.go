@@ -1,0 +1,5 @@
+//go:build !mutant_fold_unicode_digits
+
+package telephony
+
+const mutantFoldUnicodeDigits = false

@@ -1,0 +1,5 @@
+//go:build !mutant_unmasked
+
+package telephony
+
+const mutantUnmasked = false
