@@ -1,0 +1,153 @@
+package eligibility
+
+import "time"
+
+// Decide answers whether a call may be made at an instant. It is pure: the same arguments give the same answer, for ever.
+func Decide(e *Eligibility, call *Call, cat *Catalogue, law *Law, at time.Time) Decision {
+	q := question{e: e, call: call, cat: cat, law: law}
+	answer := q.evaluate(Instant(at.UnixNano()), nil)
+	return q.decision(&answer)
+}
+
+// question is everything a decision depends on but the instant.
+type question struct {
+	e    *Eligibility
+	call *Call
+	cat  *Catalogue
+	law  *Law
+}
+
+// answer is what the gates found at one instant. Every gate lowers next to the first instant after at at which its own
+// finding could change.
+type answer struct {
+	at      Instant
+	today   local
+	regime  *Regime
+	refused ReasonSet // gates that failed
+	faults  ReasonSet // why bases did not hold
+	held    bool      // a basis held, objected to or not
+	basis   Basis     // the basis that heads the answer, free of objection; Kind 0: none
+	// objected is the last objection that reaches the call; always: none does.
+	objected          Instant
+	objectionPosition uint64
+	// appointed: the call rests on an appointment made for now, which lifts the hours.
+	appointed     bool
+	hours         Reason
+	hoursNext     Instant
+	next          Instant
+	callerIDKnown bool
+	trace         *trace
+}
+
+// evaluate asks every gate in the order of the headlines.
+func (q *question) evaluate(at Instant, t *trace) answer {
+	a := answer{at: at, today: localOf(at), objected: always, next: q.e.nextDate(at), trace: t}
+	if !q.jurisdiction(&a) {
+		return a
+	}
+	q.callerID(&a)
+	who := q.e.subscriberAt(at)
+	natural := q.natural(who)
+	q.objection(&a, natural)
+	q.age(&a, who)
+	q.lists(&a)
+	past := q.history(&a)
+	q.bases(&a, who, natural, &past)
+	q.limits(&a, &past)
+	q.openingHours(&a)
+	return a
+}
+
+// decision turns what was found into the answer for the caller.
+func (q *question) decision(a *answer) Decision {
+	d := Decision{Verdict: a.verdict(), Reasons: a.reasons(), CallerIDKnown: a.callerIDKnown}
+	d.Reason = d.Reasons.First()
+	if a.regime != nil {
+		d.Regime = a.regime.ID
+	}
+	switch d.Verdict {
+	case Allow:
+		d.Basis, d.Obligations = a.basis, q.obligations(a.basis.Kind)
+	case Defer:
+		d.RetryTime = q.call.Campaign.Policy.opening(a.at).Time()
+	}
+	d.ValidUntil = q.changes(a, d.Verdict, d.Reason).Time()
+	return d
+}
+
+// verdict folds the gates: a refusal beats the hours, the hours beat leave to call.
+func (a *answer) verdict() Verdict {
+	switch {
+	case a.refused != 0 || a.basis.Kind == 0:
+		return Deny
+	case a.closed():
+		return Defer
+	default:
+		return Allow
+	}
+}
+
+// closed reports whether the hours keep the call back.
+func (a *answer) closed() bool { return a.hours != 0 && !a.appointed }
+
+// reasons are the gates that failed and, when no basis held, the faults of every basis tried. A basis counts as held
+// although an objection stands. An allowed call has the one reason that heads it.
+func (a *answer) reasons() ReasonSet {
+	set := a.refused
+	if a.basis.Kind == 0 && a.regime != nil {
+		if a.objected != always {
+			set = set.With(Objected)
+		}
+		if !a.held {
+			set |= a.faults
+		}
+	}
+	if a.closed() {
+		set = set.With(a.hours)
+	}
+	if set == 0 {
+		set = set.With(a.basis.Kind)
+	}
+	return set
+}
+
+// maxChanges bounds the walk through the instants at which something changes; beyond it the walk's last instant is
+// given, which is earlier than the truth and so on the safe side.
+const maxChanges = 100_000
+
+// changes is the next instant at which verdict or headline is another by time alone.
+func (q *question) changes(a *answer, verdict Verdict, headline Reason) Instant {
+	at := a.at
+	for range maxChanges {
+		next := a.next
+		if verdict != Deny {
+			next = min(next, a.hoursNext)
+		}
+		if next == Never {
+			return Never
+		}
+		at = next
+		b := q.evaluate(at, nil)
+		if b.verdict() != verdict || b.reasons().First() != headline {
+			return at
+		}
+		*a = b
+	}
+	return at
+}
+
+// obligations are the duties of a call on a basis (Tw 11.7(2), (4)(b), (5)(b), (6); CTM: identity and purpose at once).
+func (q *question) obligations(basis Reason) ObligationSet {
+	if basis == OKService || basis == OKResearch {
+		return 0
+	}
+	set := ObligationSet(1 << StateIdentity)
+	switch basis {
+	case OKConsent, OKDonation, OKVolunteer, OKDemonstration, OKPublisher, OKLottery, OKCustomer:
+		set |= 1 << OfferObjection
+	}
+	if q.call.Campaign.Policy.StateBasis {
+		set |= 1 << StateBasis
+	}
+	return set
+}
