@@ -117,23 +117,22 @@ const maxChanges = 100_000
 
 // changes is the next instant at which verdict or headline is another by time alone.
 func (q *question) changes(a *answer, verdict Verdict, headline Reason) Instant {
-	at := a.at
 	for range maxChanges {
-		next := a.next
-		if verdict != Deny {
-			next = min(next, a.hoursNext)
-		}
-		if next == Never {
+		switch {
+		case verdict != Deny && a.hoursNext < a.next:
+			// nothing but the hours can change at this instant
+			a.at = a.hoursNext
+			a.hours, a.hoursNext = q.call.Campaign.Policy.hours(a.at)
+		case a.next == Never:
 			return Never
+		default:
+			*a = q.evaluate(a.next, nil)
 		}
-		at = next
-		b := q.evaluate(at, nil)
-		if b.verdict() != verdict || b.reasons().First() != headline {
-			return at
+		if a.verdict() != verdict || a.reasons().First() != headline {
+			break
 		}
-		*a = b
 	}
-	return at
+	return a.at
 }
 
 // obligations are the duties of a call on a basis (Tw 11.7(2), (4)(b), (5)(b), (6); CTM: identity and purpose at once).

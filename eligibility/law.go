@@ -1,12 +1,17 @@
 package eligibility
 
+import (
+	"slices"
+	"strings"
+)
+
 // Law is the law of one jurisdiction as dated data.
 type Law struct {
 	Jurisdiction string // such as "NL"
 	CallingCode  string // of the numbers it governs, with "+"
 	Version      string // first 16 hexadecimal characters of the SHA-256 of its file
 	Regimes      []Regime
-	Ranges       []Range
+	Plan         Plan
 	EEA          map[string]bool // ISO 3166 alpha-2
 	Defaults     Policy
 }
@@ -83,19 +88,48 @@ func (l *Law) regimeAt(at Instant) (*Regime, Instant) {
 	return nil, Never
 }
 
-// RangeOf is the longest range of the plan to which a number of the law's country belongs, when its length is right there.
-func (l *Law) RangeOf(number string) (Range, bool) {
-	best := -1
-	for i := range l.Ranges {
-		r := &l.Ranges[i]
-		if len(number) >= len(r.Prefix) && number[:len(r.Prefix)] == r.Prefix && (best < 0 || len(r.Prefix) > len(l.Ranges[best].Prefix)) {
-			best = i
+// Plan is a country's numbering plan, made by NewPlan.
+type Plan struct {
+	ranges []Range // the longest prefix first
+	// first holds, for the two digits after the calling code, where in ranges those that may hold such a number stand.
+	first [100][]uint16
+	code  int // length of the calling code, with its "+"
+}
+
+// NewPlan orders the ranges of the numbers behind a calling code.
+func NewPlan(callingCode string, ranges []Range) Plan {
+	p := Plan{ranges: slices.Clone(ranges), code: len(callingCode)}
+	slices.SortStableFunc(p.ranges, func(a, b Range) int { return len(b.Prefix) - len(a.Prefix) })
+	for i, r := range p.ranges {
+		for two := range p.first {
+			digits := callingCode + string(rune('0'+two/10)) + string(rune('0'+two%10))
+			if n := min(len(digits), len(r.Prefix)); digits[:n] == r.Prefix[:n] {
+				p.first[two] = append(p.first[two], uint16(i))
+			}
 		}
 	}
-	if best < 0 || l.Ranges[best].Lengths&(1<<(len(number)-len(l.CallingCode))) == 0 {
+	return p
+}
+
+// Ranges lists the plan's ranges.
+func (p *Plan) Ranges() []Range { return slices.Clone(p.ranges) }
+
+// RangeOf is the longest range of the plan to which a number of the law's country belongs, when its length is right there.
+func (l *Law) RangeOf(number string) (Range, bool) {
+	p := &l.Plan
+	if len(number) < p.code+2 {
 		return Range{}, false
 	}
-	return l.Ranges[best], true
+	a, b := number[p.code]-'0', number[p.code+1]-'0'
+	if a > 9 || b > 9 {
+		return Range{}, false
+	}
+	for _, i := range p.first[a*10+b] {
+		if r := &p.ranges[i]; strings.HasPrefix(number, r.Prefix) {
+			return *r, r.Lengths&(1<<(len(number)-p.code)) != 0
+		}
+	}
+	return Range{}, false
 }
 
 // Governs reports whether a canonical number lies under this law.

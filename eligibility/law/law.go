@@ -34,9 +34,11 @@ func Parse(name string, data []byte) (*eligibility.Law, error) {
 		l.Regimes = append(l.Regimes, r.regime(n))
 	}
 	r.checkRegimes(top, l.Regimes)
+	var ranges []eligibility.Range
 	for _, n := range top.list("ranges") {
-		l.Ranges = append(l.Ranges, r.numberRange(n, l.CallingCode))
+		ranges = append(ranges, r.numberRange(n, l.CallingCode))
 	}
+	l.Plan = eligibility.NewPlan(l.CallingCode, ranges)
 	l.EEA = map[string]bool{}
 	for _, n := range top.list("eea") {
 		l.EEA[n.Value] = true

@@ -1,0 +1,5 @@
+//go:build !mutant_callerid_other_organisation
+
+package callerid
+
+const mutantOtherOrganisation = false

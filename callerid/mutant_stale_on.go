@@ -1,0 +1,5 @@
+//go:build mutant_callerid_stale_test
+
+package callerid
+
+const mutantStaleTest = true

@@ -1,0 +1,5 @@
+//go:build mutant_scenario_unknown_key
+
+package scenario
+
+const mutantUnknownKey = true
