@@ -91,6 +91,16 @@ func (p *Policy) closed(d Date) bool {
 		!p.LiberationDayOpen && d.Month == time.May && d.Day == 5
 }
 
+// neverCloses reports whether the hours are open at every instant.
+func (p *Policy) neverCloses() bool {
+	for _, day := range p.Week {
+		if len(day) != 1 || day[0] != (Interval{0, 1440}) {
+			return false
+		}
+	}
+	return len(p.Holidays)+len(p.MourningDays)+len(p.EarlyClose) == 0 && p.KingsDayOpen && p.LiberationDayOpen
+}
+
 // earliestClose is the minute at which the date closes at the latest.
 func (p *Policy) earliestClose(d Date) int {
 	until := 1440
@@ -104,6 +114,9 @@ func (p *Policy) earliestClose(d Date) int {
 
 // hours finds whether the hours are open at an instant: 0, Hours or Holiday; and the next instant at which that changes.
 func (p *Policy) hours(at Instant) (Reason, Instant) {
+	if p.roundTheClock {
+		return 0, Never
+	}
 	now := localOf(at)
 	midnight := now.date.AddDays(1).Midnight()
 	if p.closed(now.date) {

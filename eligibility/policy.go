@@ -36,6 +36,8 @@ type Policy struct {
 	MinimumAge                int
 	RequiredLists             []RequiredList
 	StateBasis                bool
+
+	roundTheClock bool // the hours never close
 }
 
 // OutcomeSet is a set of outcomes.

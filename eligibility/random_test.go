@@ -70,6 +70,7 @@ var overrides = []map[string]any{
 	{"hours": "Mon-Fri 10:00-13:00, Mon-Fri 14:00-20:00", "mourning_days": []any{"2026-11-20"}, "liberation_day": "closed", "hours_exempt": []any{}},
 	{"max_attempts": map[string]any{"per_day": 1, "per_campaign": 2}, "abandoned_cooldown": "3 days", "minimum_age": 18},
 	{"caller_id_foreign": "ALLOW", "caller_id_ranges": map[string]any{"084": "ALLOW", "085": "DENY"}, "caller_id_published_required": false, "state_basis": true},
+	{"hours": "Mon-Sun 00:00-24:00", "holidays": []any{}, "kings_day": "open", "early_close": map[string]any{"05-04": nil, "12-05": nil, "12-24": nil, "GOOD_FRIDAY": nil}},
 	{"first_call_within": "1 month", "caller_id_test_max_age": "40 days"},
 }
 

@@ -34,6 +34,7 @@ func (p *Policy) Override(values map[string]any) (*Policy, error) {
 			return nil, at(name, err)
 		}
 	}
+	q.roundTheClock = q.neverCloses()
 	return &q, q.validate()
 }
 

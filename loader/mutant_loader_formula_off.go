@@ -1,0 +1,5 @@
+//go:build !mutant_loader_formula
+
+package loader
+
+const mutantFormula = false

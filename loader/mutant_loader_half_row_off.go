@@ -1,0 +1,5 @@
+//go:build !mutant_loader_half_row
+
+package loader
+
+const mutantHalfRow = false

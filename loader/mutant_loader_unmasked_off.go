@@ -1,0 +1,5 @@
+//go:build !mutant_loader_unmasked
+
+package loader
+
+const mutantUnmasked = false
