@@ -30,7 +30,8 @@ type RecordFactRequest struct {
 	Callee string `protobuf:"bytes,1,opt,name=callee,proto3" json:"callee,omitempty"`
 	// The fact. Required.
 	Fact *Fact `protobuf:"bytes,2,opt,name=fact,proto3" json:"fact,omitempty"`
-	// Makes the write happen once, 1 to 128 bytes. Required. A repeat with other content fails with ALREADY_EXISTS.
+	// Makes the write happen once, at most 128 bytes. A repeat with other content fails with ALREADY_EXISTS.
+	// Empty: derived from callee and fact, so that the same fact is recorded once.
 	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

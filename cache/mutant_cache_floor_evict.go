@@ -1,0 +1,5 @@
+//go:build mutant_cache_floor_evict
+
+package cache
+
+const mutantCacheFloorEvict = true

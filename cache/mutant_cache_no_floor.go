@@ -1,0 +1,5 @@
+//go:build mutant_cache_no_floor
+
+package cache
+
+const mutantCacheNoFloor = true

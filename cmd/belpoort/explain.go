@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/belpoort/belpoort/eligibility"
+	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
+)
+
+func explainCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "explain NUMBER", Short: "Show every rule tried for a call, at any instant", Args: cobra.ExactArgs(1),
+		Long: `Decide a call at any instant and show every rule that was tried, with what it looked at, its result and its article.
+Nothing is kept. With --position the answer is that of the ledger as it stood then.`,
+		Example: `  belpoort explain 06-12345678 --campaign voltwerk-demo --caller-id 020-1234567
+  belpoort explain 06-12345678 --campaign voltwerk-demo --caller-id 020-1234567 --at 2026-06-30T14:00:00+02:00 --lang nl`,
+		RunE: func(cmd *cobra.Command, args []string) error { return explain(cmd, args[0]) },
+	}
+	clientFlags(cmd)
+	callFlags(cmd)
+	f := cmd.Flags()
+	f.String("at", "", "the dial instant, such as 2026-11-18T14:00:00+01:00 (default: now)")
+	f.Uint64("position", 0, "as the ledger stood at this position (default: now)")
+	f.String("lang", "en", "language of the sentences: en or nl")
+	return cmd
+}
+
+func explain(cmd *cobra.Command, number string) error {
+	f := flags{cmd.Flags()}
+	words, err := readCallWords(f)
+	if err != nil {
+		return usage(err)
+	}
+	at, err := parseTime("at", f.text("at"))
+	if err != nil {
+		return usage(err)
+	}
+	c, err := connect(cmd)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	answer, err := call(cmd.Context(), c, belpoortv1.NewAuditServiceClient(c).ExplainCall, &belpoortv1.ExplainCallRequest{
+		Callee: number, Campaign: f.text("campaign"), CallerId: f.text("caller-id"), CallerIdPresentation: words.presentation,
+		Person: f.text("person"), Mode: words.mode, Dialing: words.dialing, DialTime: at, Position: f.position("position"),
+		Language: f.text("lang"),
+	})
+	if err != nil {
+		return err
+	}
+	if f.flag("json") {
+		return printJSON(cmd.OutOrStdout(), answer)
+	}
+	printExplanation(cmd.OutOrStdout(), answer)
+	return nil
+}
+
+func printExplanation(w io.Writer, a *belpoortv1.ExplainCallResponse) {
+	fmt.Fprintf(w, "%s  %s\n", eligibility.Verdict(a.GetVerdict()), eligibility.Reason(a.GetReason()))
+	field(w, "meaning", a.GetSentence())
+	field(w, "at", local(a.GetDialTime()))
+	printBasis(w, a.GetBasis(), a.GetObligations())
+	printTimes(w, a.GetValidUntil(), a.GetRetryTime())
+	field(w, "regime", a.GetRegime())
+	field(w, "ledger", fmt.Sprintf("position %d, catalogue %d, law %s", a.GetLedgerPosition(), a.GetCataloguePosition(), a.GetLawVersion()))
+	field(w, "callee", a.GetCalleeToken())
+	fmt.Fprintln(w, "\nRules, in order:")
+	for _, s := range a.GetSteps() {
+		mark, found := "passed", ""
+		if !s.GetPassed() {
+			mark = "FAILED"
+		}
+		if s.GetReason() != 0 {
+			found = "  " + eligibility.Reason(s.GetReason()).String()
+		}
+		fmt.Fprintf(w, "  %s  %-20s%s\n", mark, s.GetRule(), found)
+		field(w, "", s.GetInputs())
+		if s.GetPosition() > 0 {
+			field(w, "", fmt.Sprintf("ledger position %d", s.GetPosition()))
+		}
+		field(w, "", s.GetArticle())
+	}
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+func join(words []string) string { return strings.Join(words, ", ") }
+
+func serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Run the service", Args: cobra.NoArgs,
+		Long: `Run the service on its embedded ledger. An empty data folder is filled at the first start: a ledger (SQLite), a
+journal of decisions, the deployment's key, and an API key with which this command line finds the service by itself.
+
+gRPC is served on --grpc; health and metrics (/livez, /readyz, /metrics) over HTTP on --http. On loopback the service
+runs without TLS. Beyond loopback gRPC needs --tls-cert and --tls-key, or --plaintext where something else encrypts.
+Certificate and key files are read again when they change.
+
+The service stops on SIGTERM or SIGINT: health turns red, requests under way are finished (10 seconds at most), and
+decisions on their way to the ledger are shipped.`,
+		Example: `  belpoort serve
+  belpoort serve --data /var/lib/belpoort --grpc 0.0.0.0:2357 --tls-cert cert.pem --tls-key key.pem`,
+	}
+	f := cmd.Flags()
+	f.String("grpc", "127.0.0.1:2357", "address for gRPC")
+	f.String("http", "127.0.0.1:2358", "address for health and metrics")
+	f.String("tls-cert", "", "PEM file with the certificate chain")
+	f.String("tls-key", "", "PEM file with the certificate's key")
+	f.String("tls-client-ca", "", "PEM file with the authorities that sign clients' certificates; then every client needs one")
+	f.Bool("plaintext", false, "allow addresses beyond loopback without TLS")
+	f.String("api-keys", "", "YAML file with the API keys' hashes (default: keys/api-keys.yaml in the data folder)")
+	f.Int("cache-mib", 512, "memory for eligibility records, in MiB")
+	f.String("log-level", "info", "debug, info, warn or error; debug logs every decision")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return serve(cmd) }
+	return cmd
+}
+
+func serve(cmd *cobra.Command) error {
+	o, err := serveOptions(cmd)
+	if err != nil {
+		return usage(err)
+	}
+	defer func() { _ = o.log.Sync() }()
+	n, err := startNode(cmd.Context(), o)
+	if err != nil {
+		return exit(exitFailed, err)
+	}
+	o.log.Info("serving", zap.Stringer("grpc", n.addr()), zap.Stringer("http", n.httpAddr()), zap.String("data", string(o.data)),
+		zap.Bool("tls", o.certificate != ""), zap.String("version", version))
+	if o.certificate == "" {
+		o.log.Info("TLS is off: numbers and keys travel in the clear between client and service")
+	}
+	err = errors.Join(n.wait(cmd.Context()), n.stop())
+	if err != nil {
+		return exit(exitFailed, err)
+	}
+	o.log.Info("stopped")
+	return nil
+}
+
+func serveOptions(cmd *cobra.Command) (nodeOptions, error) {
+	f := flags{cmd.Flags()}
+	o := nodeOptions{
+		data: folder(f.text("data")), grpc: f.text("grpc"), http: f.text("http"), certificate: f.text("tls-cert"),
+		key: f.text("tls-key"), clients: f.text("tls-client-ca"), plaintext: f.flag("plaintext"), keys: f.text("api-keys"),
+		cacheBytes: int64(f.number("cache-mib")) << 20,
+	}
+	if (o.certificate == "") != (o.key == "") {
+		return o, errors.New("--tls-cert and --tls-key belong together")
+	}
+	if o.clients != "" && o.certificate == "" {
+		return o, errors.New("--tls-client-ca needs --tls-cert and --tls-key")
+	}
+	if mib := f.number("cache-mib"); mib < 8 || mib > 1<<20 {
+		return o, fmt.Errorf("--cache-mib %d: want 8 to %d", mib, 1<<20)
+	}
+	level, err := zapcore.ParseLevel(f.text("log-level"))
+	if err != nil || level > zapcore.ErrorLevel {
+		return o, fmt.Errorf("--log-level %q: want debug, info, warn or error", f.text("log-level"))
+	}
+	o.log = newLog(cmd, level)
+	return o, nil
+}
+
+// newLog writes JSON lines to the command's error stream.
+func newLog(cmd *cobra.Command, level zapcore.Level) *zap.Logger {
+	encoding := zap.NewProductionEncoderConfig()
+	encoding.TimeKey, encoding.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(encoding), zapcore.Lock(zapcore.AddSync(cmd.ErrOrStderr())), level)
+	return zap.New(core)
+}

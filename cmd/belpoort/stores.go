@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/belpoort/belpoort/eligibility"
+	"github.com/belpoort/belpoort/ledger"
+	"github.com/belpoort/belpoort/record"
+	"github.com/belpoort/belpoort/server"
+)
+
+// register is the ledger as the server wants it.
+type register struct{ ledger.Ledger }
+
+func (r register) Facts(ctx context.Context, callee eligibility.CalleeToken, upTo uint64) (server.Snapshot, error) {
+	s, err := r.Ledger.Facts(ctx, callee, upTo)
+	if err != nil {
+		return server.Snapshot{}, err
+	}
+	entries := make([]server.Entry, len(s.Entries))
+	for i := range s.Entries {
+		entries[i] = server.Entry(s.Entries[i])
+	}
+	return server.Snapshot{Entries: entries, Head: s.Head}, nil
+}
+
+func (r register) LatestOfKind(ctx context.Context, kind int32, upTo uint64) (server.Entry, bool, error) {
+	e, found, err := r.Ledger.LatestOfKind(ctx, kind, upTo)
+	return server.Entry(e), found, err
+}
+
+func (r register) ByReference(ctx context.Context, reference string) (server.Entry, error) {
+	e, err := r.Ledger.ByReference(ctx, reference)
+	return server.Entry(e), translated(err)
+}
+
+func (r register) Append(ctx context.Context, writes []server.Write) ([]server.Written, error) {
+	facts := make([]ledger.Append, len(writes))
+	for i := range writes {
+		facts[i] = ledger.Append(writes[i])
+	}
+	appended, err := r.Ledger.Append(ctx, facts)
+	if err != nil {
+		return nil, translated(err)
+	}
+	written := make([]server.Written, len(appended))
+	for i := range appended {
+		written[i] = server.Written(appended[i])
+	}
+	return written, nil
+}
+
+func (r register) Decision(ctx context.Context, id [16]byte) ([]byte, error) {
+	d, err := r.Ledger.Decision(ctx, id)
+	return d.Payload, translated(err)
+}
+
+func (r register) LatestDecisions(ctx context.Context, callee eligibility.CalleeToken, limit int) ([][]byte, error) {
+	all, err := r.Ledger.LatestDecisions(ctx, callee, limit)
+	payloads := make([][]byte, len(all))
+	for i := range all {
+		payloads[i] = all[i].Payload
+	}
+	return payloads, translated(err)
+}
+
+// translated says in the server's words what the server tells apart.
+func translated(err error) error {
+	var refused *ledger.FactError
+	switch {
+	case errors.Is(err, ledger.ErrNotFound):
+		return server.ErrNotFound
+	case errors.As(err, &refused) && errors.Is(err, ledger.ErrRequestReused):
+		return &server.WriteError{Index: refused.Index, Err: server.ErrRequestReused}
+	}
+	return err
+}
+
+// shipping takes decisions from the journal to the ledger.
+type shipping struct{ ledger.Ledger }
+
+func (s shipping) Ship(ctx context.Context, journal string, from, through uint64, payloads [][]byte) error {
+	decisions := make([]ledger.Decision, len(payloads))
+	for i, p := range payloads {
+		d, err := decisionOf(p)
+		if err != nil {
+			return fmt.Errorf("journal record %d: %w", from+uint64(i), err)
+		}
+		decisions[i] = d
+	}
+	return s.ShipDecisions(ctx, journal, from-1, through, decisions)
+}
+
+func decisionOf(payload []byte) (ledger.Decision, error) {
+	m, err := record.UnmarshalDecision(payload)
+	if err != nil {
+		return ledger.Decision{}, err
+	}
+	d := ledger.Decision{
+		Time: m.GetDecideTime().AsTime(), Campaign: m.GetCampaign(), Verdict: int32(m.GetVerdict()),
+		Reason: int32(m.GetReason()), Payload: payload,
+	}
+	if err := readHex(d.ID[:], m.GetDecisionId()); err != nil {
+		return ledger.Decision{}, fmt.Errorf("decision_id: %w", err)
+	}
+	return d, readHex(d.Callee[:], m.GetCalleeToken())
+}
+
+func readHex(to []byte, s string) error {
+	if s == "" {
+		return nil
+	}
+	b, err := hex.DecodeString(s)
+	if err == nil && len(b) != len(to) {
+		err = fmt.Errorf("%d bytes, want %d", len(b), len(to))
+	}
+	copy(to, b)
+	return err
+}

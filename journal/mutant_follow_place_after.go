@@ -1,0 +1,5 @@
+//go:build mutant_follow_place_after
+
+package journal
+
+const mutantFollowPlaceAfter = true

@@ -1,0 +1,5 @@
+//go:build !mutant_journal_cut_anything
+
+package journal
+
+const mutantJournalCutAnything = false

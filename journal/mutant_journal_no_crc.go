@@ -1,0 +1,5 @@
+//go:build mutant_journal_no_crc
+
+package journal
+
+const mutantJournalNoCRC = true

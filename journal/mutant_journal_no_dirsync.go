@@ -1,0 +1,5 @@
+//go:build mutant_journal_no_dirsync
+
+package journal
+
+const mutantJournalNoDirsync = true

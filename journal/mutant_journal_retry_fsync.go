@@ -1,0 +1,5 @@
+//go:build mutant_journal_retry_fsync
+
+package journal
+
+const mutantJournalRetryFsync = true

@@ -1,0 +1,5 @@
+//go:build !mutant_trust_hashes
+
+package ledger
+
+const mutantTrustHashes = false

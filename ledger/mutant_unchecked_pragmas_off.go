@@ -1,0 +1,5 @@
+//go:build !mutant_unchecked_pragmas
+
+package ledger
+
+const mutantUncheckedPragmas = false

@@ -1,0 +1,5 @@
+//go:build !mutant_field_dropped
+
+package record
+
+const mutantFieldDropped = false

@@ -1,0 +1,5 @@
+//go:build !mutant_word_unchecked
+
+package record
+
+const mutantWordUnchecked = false

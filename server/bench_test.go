@@ -1,0 +1,41 @@
+package server
+
+import (
+	"context"
+	"testing"
+
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/belpoort/belpoort/eligibility"
+	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
+)
+
+// benchmarkCheck measures what Belpoort adds to a request once gRPC has it: the interceptors and the check.
+func benchmarkCheck(b *testing.B, number string, want eligibility.Verdict) {
+	n := startNode(b, nil)
+	n.record(callee, consentOf("c-1", "acme"), "r-1")
+	n.level.SetLevel(zap.InfoLevel)
+	info := &grpc.UnaryServerInfo{FullMethod: belpoortv1.GatekeeperService_CheckCall_FullMethodName}
+	handler := func(ctx context.Context, req any) (any, error) {
+		return (&gatekeeper{s: n.Server}).CheckCall(ctx, req.(*belpoortv1.CheckCallRequest))
+	}
+	ctx := metadata.NewIncomingContext(b.Context(), metadata.Pairs("authorization", "Bearer "+n.keys["dialer-acme"]))
+	req := checkOf(number)
+	b.ReportAllocs()
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			answer, err := n.unary(ctx, req, info, handler)
+			if err != nil || answer.(*belpoortv1.CheckCallResponse).GetVerdict() != belpoortv1.Verdict(want) {
+				b.Errorf("%v, %v", answer, err)
+				return
+			}
+		}
+	})
+}
+
+func BenchmarkCheckAllow(b *testing.B) { benchmarkCheck(b, callee, eligibility.Allow) }
+
+func BenchmarkCheckDeny(b *testing.B) { benchmarkCheck(b, "06-87654321", eligibility.Deny) }

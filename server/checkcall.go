@@ -1,0 +1,261 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+
+	"github.com/belpoort/belpoort/eligibility"
+	"github.com/belpoort/belpoort/ops"
+	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
+	"github.com/belpoort/belpoort/record"
+	"github.com/belpoort/belpoort/telephony"
+)
+
+// maxRounds bounds how often a check is decided again because facts about its callee keep coming in.
+const maxRounds = 4
+
+// gatekeeper answers dialers.
+type gatekeeper struct {
+	belpoortv1.UnimplementedGatekeeperServiceServer
+	s *Server
+}
+
+// CheckCall decides one call. Whatever goes wrong is an error, and never an ALLOW.
+func (g *gatekeeper) CheckCall(ctx context.Context, req *belpoortv1.CheckCallRequest) (*belpoortv1.CheckCallResponse, error) {
+	s, arrived := g.s, time.Now()
+	if !s.proven.Load() {
+		return nil, fail(codes.Unavailable, ReasonNotServing, "the service is not ready")
+	}
+	q, err := s.question(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	for range maxRounds {
+		e, err := s.eligibilityOf(ctx, q.token)
+		if err != nil {
+			return nil, err
+		}
+		d, m := s.decide(q, e)
+		if !s.stillCurrent(e) {
+			continue
+		}
+		if err := s.journalDecision(ctx, q, m); err != nil {
+			return nil, err
+		}
+		if d.Verdict == eligibility.Allow && !s.stillCurrent(e) {
+			continue // a fact came in while the ALLOW went to disk; it was never answered
+		}
+		s.noteDecision(m, time.Since(arrived))
+		return answerOf(q, m, d.RetryTime), nil
+	}
+	return nil, fail(codes.Unavailable, ReasonCalleeBusy, "facts about this callee come in faster than they can be decided on")
+}
+
+// question is a check after validation: one call, under one catalogue and one law.
+type question struct {
+	call      eligibility.Call
+	token     eligibility.CalleeToken // zero: the callee is no telephone number
+	force     *inForce
+	client    *client
+	requestID string
+	dryRun    bool
+}
+
+// question validates a request and brings its numbers to canonical form. A malformed number is no error: the law refuses
+// it with a verdict.
+func (s *Server) question(ctx context.Context, req *belpoortv1.CheckCallRequest) (*question, error) {
+	force, err := s.currentForce()
+	if err != nil {
+		return nil, err
+	}
+	q := &question{force: force, client: clientOf(ctx), requestID: req.GetRequestId(), dryRun: req.GetDryRun()}
+	callee, err := s.readCall(&q.call, q.force, callWords{
+		callee: req.GetCallee(), campaign: req.GetCampaign(), callerID: req.GetCallerId(), person: req.GetPerson(),
+		presentation: req.GetCallerIdPresentation(), mode: req.GetMode(), dialing: req.GetDialing(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := printable("request_id", q.requestID, maxRequestID); err != nil {
+		return nil, err
+	}
+	if !q.client.mayActFor(q.call.Campaign.Organisation.ID) {
+		return nil, forbiddenOrganisation("campaign")
+	}
+	q.token = s.ring.Token(callee)
+	return q, nil
+}
+
+// callWords are the words in which a client describes a call.
+type callWords struct {
+	callee, campaign, callerID, person string
+	presentation                       belpoortv1.CallerIdPresentation
+	mode                               belpoortv1.Mode
+	dialing                            belpoortv1.Dialing
+}
+
+// readCall reads a call; the callee is the zero Number where it is no telephone number.
+func (s *Server) readCall(call *eligibility.Call, force *inForce, w callWords) (telephony.Number, error) {
+	var err error
+	if err := firstError(needed("callee", w.callee, maxNumber), needed("campaign", w.campaign, maxName),
+		short("caller_id", w.callerID, maxNumber), short("person", w.person, maxPerson)); err != nil {
+		return telephony.Number{}, err
+	}
+	if call.Presentation, err = record.PresentationFromProto("caller_id_presentation", w.presentation); err != nil {
+		return telephony.Number{}, recordError(err)
+	}
+	if call.Mode, err = record.ModeFromProto("mode", w.mode); err != nil {
+		return telephony.Number{}, recordError(err)
+	}
+	if call.Dialing, err = record.DialingFromProto("dialing", w.dialing); err != nil {
+		return telephony.Number{}, recordError(err)
+	}
+	if w.callerID == "" && call.Presentation <= eligibility.PresentationAllowed {
+		return telephony.Number{}, missing("caller_id")
+	}
+	if call.Campaign = force.catalogue.Campaigns[w.campaign]; call.Campaign == nil {
+		return telephony.Number{}, unknownCampaign("campaign")
+	}
+	call.Person = w.person
+	if shown, err := telephony.Canonical(w.callerID); err == nil {
+		call.CallerID = shown.E164()
+	}
+	callee, err := telephony.Canonical(w.callee)
+	if err != nil {
+		return telephony.Number{}, nil
+	}
+	call.Callee = callee.E164()
+	return callee, nil
+}
+
+// nobody is the eligibility of a callee that is no telephone number: nothing can be known about it.
+var nobody = eligibility.Fold(eligibility.CalleeToken{}, 0, time.Time{}, nil)
+
+// eligibilityOf gives what is known about a callee: from the cache, else from the ledger.
+func (s *Server) eligibilityOf(ctx context.Context, callee eligibility.CalleeToken) (*eligibility.Eligibility, error) {
+	if callee.IsZero() {
+		return nobody, nil
+	}
+	began := time.Now()
+	e, ok := s.cache.Get(ctx, callee)
+	s.metrics.Took(ops.StageCache, time.Since(began))
+	if ok && e.CalleeToken() == callee {
+		s.metrics.CacheHit()
+		return e, nil
+	}
+	s.metrics.CacheMiss()
+	began = time.Now()
+	e, err := s.facts.read(ctx, callee)
+	s.metrics.Took(ops.StageLedger, time.Since(began))
+	if err != nil {
+		return nil, err
+	}
+	s.cache.Put(ctx, e)
+	return e, nil
+}
+
+// stillCurrent reports whether a record holds everything that was acknowledged about its callee up to now.
+func (s *Server) stillCurrent(e *eligibility.Eligibility) bool {
+	if mutantNoSecondLook || e == nobody || s.floors.Current(e.CalleeToken(), e.LedgerPosition()) {
+		return true
+	}
+	s.metrics.Repeated()
+	return false
+}
+
+// decide asks the law, and writes its answer as the journal holds it. The instant is now, but never before the record's
+// own reading.
+func (s *Server) decide(q *question, e *eligibility.Eligibility) (eligibility.Decision, *belpoortv1.Decision) {
+	at := s.clock()
+	if !mutantClockAlone {
+		at = later(at, e.ReadTime())
+	}
+	began := time.Now()
+	d := eligibility.Decide(e, &q.call, q.force.catalogue, q.force.law, at)
+	s.metrics.Took(ops.StageDecide, time.Since(began))
+	c := record.Circumstances{
+		At: at, Callee: q.token, LawVersion: q.force.law.Version, LedgerPosition: e.LedgerPosition(),
+		CataloguePosition: q.force.position, Client: q.client.id, RequestID: q.requestID,
+	}
+	if !q.dryRun {
+		c.DecisionID = newDecisionID(at)
+	}
+	return d, record.DecisionToProto(&d, &q.call, c)
+}
+
+// newDecisionID is 48 bits of milliseconds, so that ids made together are stored together, and 80 random bits.
+func newDecisionID(at time.Time) string {
+	var id [16]byte
+	binary.BigEndian.PutUint64(id[:8], uint64(at.UnixMilli())<<16)
+	rand.Read(id[6:])
+	return hex.EncodeToString(id[:])
+}
+
+// journalDecision puts a decision in the journal. An ALLOW must be on disk before it is answered; a refusal need not be,
+// and a journal that cannot take it is no reason to let anybody dial.
+func (s *Server) journalDecision(ctx context.Context, q *question, m *belpoortv1.Decision) error {
+	if q.dryRun {
+		return nil
+	}
+	payload, err := record.MarshalDecision(m)
+	if err != nil {
+		return internal(err)
+	}
+	began := time.Now()
+	defer func() { s.metrics.Took(ops.StageJournal, time.Since(began)) }()
+	if m.GetVerdict() != belpoortv1.Verdict_VERDICT_ALLOW || mutantAnswerBeforeJournal {
+		seq, err := s.journal.AppendNoWait(payload)
+		if err != nil {
+			s.log.Warn("a refusal was not journalled", zap.String("decision_id", m.GetDecisionId()), zap.Error(err))
+			return nil
+		}
+		s.noteJournalled(seq)
+		return nil
+	}
+	seq, err := s.journal.Append(ctx, payload)
+	if err != nil {
+		return unavailable(ReasonJournalUnavailable, "the journal", err)
+	}
+	s.noteJournalled(seq)
+	return nil
+}
+
+func (s *Server) noteJournalled(seq uint64) {
+	for {
+		known := s.journalled.Load()
+		if seq <= known || s.journalled.CompareAndSwap(known, seq) {
+			return
+		}
+	}
+}
+
+// noteDecision counts a decision and writes it down for people: by token, never by number.
+func (s *Server) noteDecision(m *belpoortv1.Decision, took time.Duration) {
+	s.metrics.Decided(int(m.GetVerdict()), int(m.GetReason()), took)
+	if entry := s.log.Check(zap.DebugLevel, "call decided"); entry != nil {
+		entry.Write(
+			zap.String("decision_id", m.GetDecisionId()), zap.String("callee_token", m.GetCalleeToken()),
+			zap.String("campaign", m.GetCampaign()), zap.Stringer("verdict", eligibility.Verdict(m.GetVerdict())),
+			zap.Stringer("reason", eligibility.Reason(m.GetReason())), zap.Duration("took", took),
+		)
+	}
+}
+
+// answerOf is a decision as the dialer sees it.
+func answerOf(q *question, m *belpoortv1.Decision, retry time.Time) *belpoortv1.CheckCallResponse {
+	answer := &belpoortv1.CheckCallResponse{
+		Verdict: m.GetVerdict(), Reason: m.GetReason(), Reasons: m.GetReasons(), Basis: m.GetBasis(),
+		Obligations: m.GetObligations(), DecisionId: m.GetDecisionId(), ValidUntil: m.GetValidUntil(),
+		RetryTime: record.Stamp(retry), LawVersion: m.GetLawVersion(), LedgerPosition: m.GetLedgerPosition(),
+	}
+	if m.GetVerdict() == belpoortv1.Verdict_VERDICT_ALLOW {
+		answer.CallerId = q.call.CallerID
+	}
+	return answer
+}

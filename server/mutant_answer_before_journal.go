@@ -1,0 +1,5 @@
+//go:build mutant_answer_before_journal
+
+package server
+
+const mutantAnswerBeforeJournal = true

@@ -1,0 +1,5 @@
+//go:build !mutant_clock_alone
+
+package server
+
+const mutantClockAlone = false

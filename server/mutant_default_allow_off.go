@@ -1,0 +1,5 @@
+//go:build !mutant_default_allow
+
+package server
+
+const mutantDefaultAllow = false

@@ -1,0 +1,5 @@
+//go:build !mutant_no_raise
+
+package server
+
+const mutantNoRaise = false

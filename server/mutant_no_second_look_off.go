@@ -1,0 +1,5 @@
+//go:build !mutant_no_second_look
+
+package server
+
+const mutantNoSecondLook = false

@@ -1,0 +1,5 @@
+//go:build !mutant_number_in_error
+
+package server
+
+const mutantNumberInError = false

@@ -1,0 +1,477 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/belpoort/belpoort/cache"
+	"github.com/belpoort/belpoort/eligibility"
+	"github.com/belpoort/belpoort/eligibility/law"
+	"github.com/belpoort/belpoort/journal"
+	"github.com/belpoort/belpoort/keyring"
+	"github.com/belpoort/belpoort/ledger"
+	"github.com/belpoort/belpoort/ops"
+	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
+	"github.com/belpoort/belpoort/record"
+)
+
+// dutchLaw is read once.
+var dutchLaw = sync.OnceValue(func() *eligibility.Law {
+	l, err := law.NL()
+	if err != nil {
+		panic(err)
+	}
+	return l
+})
+
+// ledgerDoor lets a real ledger through the server's interfaces. before, where set, may hold or break an operation.
+type ledgerDoor struct {
+	ledger *ledger.SQLite
+	before atomic.Pointer[func(operation string) error]
+}
+
+func (d *ledgerDoor) ask(operation string) error {
+	if before := d.before.Load(); before != nil {
+		return (*before)(operation)
+	}
+	return nil
+}
+
+func (d *ledgerDoor) Facts(ctx context.Context, callee eligibility.CalleeToken, upTo uint64) (Snapshot, error) {
+	if err := d.ask("Facts"); err != nil {
+		return Snapshot{}, err
+	}
+	got, err := d.ledger.Facts(ctx, callee, upTo)
+	snapshot := Snapshot{Head: got.Head}
+	for _, e := range got.Entries {
+		snapshot.Entries = append(snapshot.Entries, Entry(e))
+	}
+	if err := d.ask("Facts answered"); err != nil {
+		return Snapshot{}, err
+	}
+	return snapshot, err
+}
+
+func (d *ledgerDoor) LatestOfKind(ctx context.Context, kind int32, upTo uint64) (Entry, bool, error) {
+	e, ok, err := d.ledger.LatestOfKind(ctx, kind, upTo)
+	return Entry(e), ok, err
+}
+
+func (d *ledgerDoor) ByReference(ctx context.Context, reference string) (Entry, error) {
+	e, err := d.ledger.ByReference(ctx, reference)
+	return Entry(e), notFound(err)
+}
+
+func (d *ledgerDoor) Append(ctx context.Context, writes []Write) ([]Written, error) {
+	if err := d.ask("Append"); err != nil {
+		return nil, err
+	}
+	facts := make([]ledger.Append, len(writes))
+	for i := range writes {
+		facts[i] = ledger.Append(writes[i])
+	}
+	appended, err := d.ledger.Append(ctx, facts)
+	var refused *ledger.FactError
+	if errors.As(err, &refused) && errors.Is(err, ledger.ErrRequestReused) {
+		return nil, &WriteError{refused.Index, ErrRequestReused}
+	}
+	if errors.As(err, &refused) && errors.Is(err, ledger.ErrReferenceTaken) {
+		return nil, &WriteError{refused.Index, ErrReferenceTaken}
+	}
+	if err == nil {
+		err = d.ask("Append answered")
+	}
+	written := make([]Written, len(appended))
+	for i := range appended {
+		written[i] = Written(appended[i])
+	}
+	return written, err
+}
+
+func (d *ledgerDoor) Decision(ctx context.Context, id [16]byte) ([]byte, error) {
+	found, err := d.ledger.Decision(ctx, id)
+	return found.Payload, notFound(err)
+}
+
+func (d *ledgerDoor) LatestDecisions(ctx context.Context, callee eligibility.CalleeToken, limit int) ([][]byte, error) {
+	found, err := d.ledger.LatestDecisions(ctx, callee, limit)
+	payloads := make([][]byte, len(found))
+	for i := range found {
+		payloads[i] = found[i].Payload
+	}
+	return payloads, err
+}
+
+func notFound(err error) error {
+	if errors.Is(err, ledger.ErrNotFound) {
+		return ErrNotFound
+	}
+	return err
+}
+
+// Place and Ship make the door the journal's shipper.
+func (d *ledgerDoor) Place(ctx context.Context, source string) (uint64, error) {
+	return d.ledger.Place(ctx, source)
+}
+
+func (d *ledgerDoor) Ship(ctx context.Context, source string, from, through uint64, payloads [][]byte) error {
+	var decisions []ledger.Decision
+	for _, payload := range payloads {
+		m, err := record.UnmarshalDecision(payload)
+		if err != nil {
+			return err
+		}
+		decision := ledger.Decision{
+			Time: m.GetDecideTime().AsTime(), Campaign: m.GetCampaign(), Verdict: int32(m.GetVerdict()), Reason: int32(m.GetReason()),
+			Payload: payload,
+		}
+		hex.Decode(decision.ID[:], []byte(m.GetDecisionId()))
+		hex.Decode(decision.Callee[:], []byte(m.GetCalleeToken()))
+		decisions = append(decisions, decision)
+	}
+	return d.ledger.ShipDecisions(ctx, source, from-1, through, decisions)
+}
+
+// journalDoor lets a real journal through; before may hold or break an operation.
+type journalDoor struct {
+	*journal.Journal
+	before atomic.Pointer[func(operation string) error]
+}
+
+func (d *journalDoor) Append(ctx context.Context, payload []byte) (uint64, error) {
+	if before := d.before.Load(); before != nil {
+		if err := (*before)("Append"); err != nil {
+			return 0, err
+		}
+	}
+	return d.Journal.Append(ctx, payload)
+}
+
+func (d *journalDoor) AppendNoWait(payload []byte) (uint64, error) {
+	if before := d.before.Load(); before != nil {
+		if err := (*before)("AppendNoWait"); err != nil {
+			return 0, err
+		}
+	}
+	return d.Journal.AppendNoWait(payload)
+}
+
+// lockedBuffer keeps what was logged.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// node is a whole server over loopback, on a ledger, a journal and a cache of its own.
+type node struct {
+	*Server
+	t       testing.TB
+	dir     string
+	door    *ledgerDoor
+	journal *journalDoor
+	ring    *keyring.Ring
+	metrics *ops.Metrics
+	logs    *lockedBuffer
+	level   zap.AtomicLevel
+	clock   *atomic.Pointer[time.Time]
+	keys    map[string]string // by client id
+	addr    string
+	conn    *grpc.ClientConn
+}
+
+// wednesday is when the tests happen.
+var wednesday = time.Date(2026, 11, 18, 14, 0, 0, 0, eligibility.Amsterdam)
+
+// testClients are the keys that every node knows.
+var testClients = map[string]string{
+	"dialer-all":     `roles: [dialer], organisations: ["*"]`,
+	"dialer-acme":    `roles: [dialer], organisations: [acme]`,
+	"dialer-globex":  `roles: [dialer], organisations: [globex]`,
+	"ivr-acme":       `roles: [ivr], organisations: [acme]`,
+	"ivr-all":        `roles: [ivr], organisations: ["*"]`,
+	"register-acme":  `roles: [register], organisations: [acme]`,
+	"register-all":   `roles: [register], organisations: ["*"]`,
+	"compliance-all": `roles: [compliance], organisations: ["*"]`,
+	"compliance-glo": `roles: [compliance], organisations: [globex]`,
+	"ops-all":        `roles: [ops], organisations: ["*"]`,
+	"ops-acme":       `roles: [ops], organisations: [acme]`,
+}
+
+func writeTestKeys(t testing.TB, path string) map[string]string {
+	t.Helper()
+	plain := map[string]string{}
+	var file strings.Builder
+	file.WriteString("keys:\n")
+	for id, rest := range testClients {
+		key, sum := NewKey()
+		plain[id] = key
+		fmt.Fprintf(&file, "- {id: %s, sha256: %s, %s}\n", id, sum, rest)
+	}
+	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return plain
+}
+
+// newNode builds a node in dir without starting it; change may alter its configuration.
+func newNode(t testing.TB, dir string, change func(*Config)) *node {
+	t.Helper()
+	n := &node{t: t, dir: dir, logs: &lockedBuffer{}, level: zap.NewAtomicLevelAt(zap.DebugLevel), clock: &atomic.Pointer[time.Time]{}, door: &ledgerDoor{}}
+	n.setClock(wednesday)
+	now := func() time.Time { return *n.clock.Load() }
+	var err error
+	if n.door.ledger, err = ledger.OpenSQLite(t.Context(), filepath.Join(dir, "ledger"), ledger.Options{Clock: now}); err != nil {
+		t.Fatal(err)
+	}
+	j, err := journal.Open(filepath.Join(dir, "journal"), journal.Options{SegmentBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.journal = &journalDoor{Journal: j}
+	following, stop := context.WithCancel(context.Background())
+	followed := make(chan error, 1)
+	go func() { followed <- j.Follow(following, n.door, journal.FollowOptions{Delay: time.Millisecond}) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-followed; !errors.Is(err, context.Canceled) {
+			t.Errorf("following the journal: %v", err)
+		}
+		if err := errors.Join(j.Close(), n.door.ledger.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	if n.ring, _, err = keyring.Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	keyFile := filepath.Join(dir, "keys.yaml")
+	n.keys = writeTestKeys(t, keyFile)
+	keys, err := OpenKeys(keyFile, func(err error) { n.metrics.Reloaded("keys", err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.metrics = ops.New(ops.Words{Verdicts: make([]string, 4), Reasons: make([]string, 64)}, ops.Build{})
+	n.metrics.JournalLag(j.Lag)
+	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(n.logs), n.level))
+	records := cache.NewMemory[*eligibility.Eligibility](cache.Options{MaxBytes: 64 << 20, Clock: now})
+	c := Config{
+		Facts: n.door, Appender: n.door, Decisions: n.door, Cache: records, Floors: records, Journal: n.journal,
+		Journalled: j.Stats().Appended, Law: dutchLaw, Ring: n.ring, Keys: keys, Log: log, Metrics: n.metrics, Clock: now,
+	}
+	if change != nil {
+		change(&c)
+	}
+	if n.Server, err = New(c); err != nil {
+		t.Fatal(err)
+	}
+	entry, ok, err := n.door.ledger.LatestOfKind(t.Context(), record.KindCatalogue, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok {
+		if err := n.UseCatalogue(entry.Position, entry.Payload); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
+}
+
+// startNode starts a node with the test catalogue applied.
+func startNode(t testing.TB, change func(*Config)) *node {
+	t.Helper()
+	n := newNode(t, t.TempDir(), change)
+	n.start()
+	n.apply(testCatalogue())
+	return n
+}
+
+func (n *node) start() {
+	n.t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if err := n.Start(listener); err != nil {
+		n.t.Fatal(err)
+	}
+	n.addr = listener.Addr().String()
+	n.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := n.Stop(ctx); err != nil {
+			n.t.Error(err)
+		}
+	})
+	if n.conn, err = grpc.NewClient(n.addr, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(func() { n.conn.Close() })
+}
+
+func (n *node) setClock(at time.Time) { n.clock.Store(&at) }
+
+func (n *node) breakLedger(before func(operation string) error) { n.door.before.Store(&before) }
+
+func (n *node) breakJournal(before func(operation string) error) { n.journal.before.Store(&before) }
+
+// as is a context in which a client asks.
+func (n *node) as(client string) context.Context {
+	n.t.Helper()
+	key, ok := n.keys[client]
+	if !ok {
+		n.t.Fatalf("no client %q", client)
+	}
+	return withKey(n.t.Context(), key)
+}
+
+func withKey(ctx context.Context, key string) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+key)
+}
+
+func (n *node) apply(m *belpoortv1.Catalogue) uint64 {
+	n.t.Helper()
+	answer, err := belpoortv1.NewCatalogueServiceClient(n.conn).ApplyCatalogue(n.as("ops-all"), &belpoortv1.ApplyCatalogueRequest{Catalogue: m})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return answer.GetPosition()
+}
+
+// testCatalogue has two organisations with a campaign and a caller ID each.
+func testCatalogue() *belpoortv1.Catalogue {
+	m := &belpoortv1.Catalogue{}
+	for i, id := range []string{"acme", "globex"} {
+		m.Organisations = append(m.Organisations, &belpoortv1.Organisation{
+			Id: id, LegalName: id + " B.V.", Class: belpoortv1.OrganisationClass_ORGANISATION_CLASS_COMMERCIAL,
+		})
+		m.CallerIds = append(m.CallerIds, &belpoortv1.CallerId{
+			Number: fmt.Sprintf("+3120123456%d", 7+i), Organisation: id, PublishedUrl: "https://" + id + ".example/",
+			CallbackTestTime: moment("2026-11-01T10:00:00+01:00"),
+		})
+		m.Campaigns = append(m.Campaigns, &belpoortv1.Campaign{
+			Id: id + "-x", Organisation: id, Purpose: belpoortv1.Purpose_PURPOSE_COMMERCIAL, Product: "power",
+			Mode: belpoortv1.Mode_MODE_HUMAN, Dialing: belpoortv1.Dialing_DIALING_PREDICTIVE,
+		})
+	}
+	return m
+}
+
+func consentOf(id, organisation string) *belpoortv1.Fact {
+	fact := knownConsent()
+	c := fact.GetConsent()
+	c.ConsentId, c.Organisations, c.Products = id, []string{organisation}, []string{"power"}
+	return fact
+}
+
+func (n *node) record(callee string, fact *belpoortv1.Fact, requestID string) *belpoortv1.RecordFactResponse {
+	n.t.Helper()
+	answer, err := belpoortv1.NewRegisterServiceClient(n.conn).RecordFact(n.as("register-all"),
+		&belpoortv1.RecordFactRequest{Callee: callee, Fact: fact, RequestId: requestID})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return answer
+}
+
+func checkOf(callee string) *belpoortv1.CheckCallRequest {
+	return &belpoortv1.CheckCallRequest{Callee: callee, Campaign: "acme-x", CallerId: "020-1234567", Person: "P"}
+}
+
+func (n *node) check(client string, req *belpoortv1.CheckCallRequest) (*belpoortv1.CheckCallResponse, error) {
+	return belpoortv1.NewGatekeeperServiceClient(n.conn).CheckCall(n.as(client), req)
+}
+
+func (n *node) mustCheck(callee string) *belpoortv1.CheckCallResponse {
+	n.t.Helper()
+	answer, err := n.check("dialer-acme", checkOf(callee))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return answer
+}
+
+func (n *node) wants(answer *belpoortv1.CheckCallResponse, verdict eligibility.Verdict, reason eligibility.Reason) {
+	n.t.Helper()
+	if answer.GetVerdict() != belpoortv1.Verdict(verdict) || answer.GetReason() != belpoortv1.Reason(reason) {
+		n.t.Errorf("want %v %v, got %v %v", verdict, reason, answer.GetVerdict(), answer.GetReason())
+	}
+}
+
+func objectionOf(callee, requestID string) *belpoortv1.RegisterObjectionRequest {
+	return &belpoortv1.RegisterObjectionRequest{Callee: callee, Campaign: "acme-x", Via: belpoortv1.Via_VIA_IVR, RequestId: requestID}
+}
+
+func (n *node) object(client string, req *belpoortv1.RegisterObjectionRequest) (*belpoortv1.RegisterObjectionResponse, error) {
+	return belpoortv1.NewObjectionServiceClient(n.conn).RegisterObjection(n.as(client), req)
+}
+
+// wantError wants an error with a code, a reason and, unless it is "", a field.
+func wantError(t testing.TB, what string, err error, code codes.Code, reason, field string) {
+	t.Helper()
+	gotReason, gotField := ReasonOf(err)
+	if status.Code(err) != code || gotReason != reason || gotField != field {
+		t.Errorf("%s: want %v %s %q, got %v %s %q: %v", what, code, reason, field, status.Code(err), gotReason, gotField, err)
+	}
+}
+
+func stampAt(at time.Time) *timestamppb.Timestamp { return timestamppb.New(at) }
+
+// metric is the value of one line of /metrics; 0 where there is none.
+func (n *node) metric(line string) float64 {
+	n.t.Helper()
+	w := httptest.NewRecorder()
+	n.metrics.Handler(nil, nil).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	for text := range strings.Lines(w.Body.String()) {
+		if rest, ok := strings.CutPrefix(text, line+" "); ok {
+			var value float64
+			if _, err := fmt.Sscan(rest, &value); err != nil {
+				n.t.Fatal(err)
+			}
+			return value
+		}
+	}
+	return 0
+}
+
+// waitForMisses waits until so many look-ups have missed the cache.
+func (n *node) waitForMisses(count float64) {
+	n.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); n.metric(`belpoort_cache_lookups_total{result="miss"}`) < count; {
+		if time.Now().After(deadline) {
+			n.t.Fatal("the check never came to the ledger")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

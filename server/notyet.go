@@ -1,0 +1,63 @@
+package server
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+
+	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
+)
+
+// notYet answers a method that is part of the API but not of this version; what says what is missing.
+func notYet(what string) error {
+	return fail(codes.Unimplemented, ReasonNotYet, "not yet available: %s", what)
+}
+
+// CheckCalls is not yet available.
+func (g *gatekeeper) CheckCalls(grpc.BidiStreamingServer[belpoortv1.CheckCallsRequest, belpoortv1.CheckCallsResponse]) error {
+	return notYet("checks in a pipeline; use CheckCall, which any number of callers may ask at the same time")
+}
+
+// ScreenNumbers is not yet available.
+func (g *gatekeeper) ScreenNumbers(grpc.BidiStreamingServer[belpoortv1.ScreenNumbersRequest, belpoortv1.ScreenNumbersResponse]) error {
+	return notYet("screening lists of numbers; use CheckCall with dry_run")
+}
+
+// ReportCall is not yet available.
+func (g *gatekeeper) ReportCall(context.Context, *belpoortv1.ReportCallRequest) (*belpoortv1.ReportCallResponse, error) {
+	return nil, notYet("permits, to which a report would belong; record a call_report with RegisterService.RecordFact")
+}
+
+// RecordObjectionOffer is not yet available.
+func (o *objections) RecordObjectionOffer(
+	context.Context, *belpoortv1.RecordObjectionOfferRequest,
+) (*belpoortv1.RecordObjectionOfferResponse, error) {
+	return nil, notYet("permits, to which an offer would belong; record a call_report with objection_offered")
+}
+
+// EraseCallee is not yet available.
+func (r *register) EraseCallee(context.Context, *belpoortv1.EraseCalleeRequest) (*belpoortv1.EraseCalleeResponse, error) {
+	return nil, notYet("erasing what is held on a number while its suppression stays")
+}
+
+// SuspendCampaign is not yet available.
+func (c *catalogues) SuspendCampaign(
+	context.Context, *belpoortv1.SuspendCampaignRequest,
+) (*belpoortv1.SuspendCampaignResponse, error) {
+	return nil, notYet("suspending one campaign; apply a catalogue in which it is suspended")
+}
+
+// ResumeCampaign is not yet available.
+func (c *catalogues) ResumeCampaign(
+	context.Context, *belpoortv1.ResumeCampaignRequest,
+) (*belpoortv1.ResumeCampaignResponse, error) {
+	return nil, notYet("resuming one campaign; apply a catalogue in which it is not suspended")
+}
+
+// ListDecisions is not yet available.
+func (a *audit) ListDecisions(
+	context.Context, *belpoortv1.ListDecisionsRequest,
+) (*belpoortv1.ListDecisionsResponse, error) {
+	return nil, notYet("listing decisions; GetCallee shows the latest about a number, GetDecision any by its id")
+}

@@ -1,0 +1,244 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/belpoort/belpoort/eligibility"
+	"github.com/belpoort/belpoort/keyring"
+	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
+	"github.com/belpoort/belpoort/record"
+	"github.com/belpoort/belpoort/telephony"
+)
+
+// objections takes objections [recht van verzet] from IVRs and agents' screens.
+type objections struct {
+	belpoortv1.UnimplementedObjectionServiceServer
+	s *Server
+}
+
+// RegisterObjection records an objection. When it returns, no check asked after that is allowed against it: the objection
+// is on disk and the callee's floor is raised.
+func (o *objections) RegisterObjection(
+	ctx context.Context, req *belpoortv1.RegisterObjectionRequest,
+) (*belpoortv1.RegisterObjectionResponse, error) {
+	callee, fact, err := o.s.readObjection(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	key := objectionKey(clientOf(ctx).id, req.GetRequestId())
+	w, err := o.s.factWrite(callee, fact, key)
+	if err != nil {
+		return nil, err
+	}
+	written, err := o.s.write(ctx, []Write{w})
+	if errors.Is(err, ErrRequestReused) {
+		return o.s.repeatedObjection(ctx, w, req.GetObjectTime() == nil)
+	}
+	if err != nil {
+		return nil, writeFailed(err)
+	}
+	o.s.log.Info("objection registered", zap.Stringer("callee_token", w.Callee),
+		zap.String("organisation", fact.Objection.Organisation), zap.Uint64("position", written[0].Position))
+	return inForceSince(w.Reference, written[0].Position, written[0].RecordTime), nil
+}
+
+func inForceSince(receipt string, position uint64, at time.Time) *belpoortv1.RegisterObjectionResponse {
+	return &belpoortv1.RegisterObjectionResponse{
+		Receipt: receipt, State: belpoortv1.ObjectionState_OBJECTION_STATE_IN_FORCE, Position: position, RecordTime: timestamppb.New(at),
+	}
+}
+
+// Request keys are made here and nowhere else. A client's id holds no slash, so no two of them can be the same.
+const (
+	objectionKeys = "objection/"
+	factKeys      = "fact/"
+	contentKeys   = "content/"
+	catalogueKeys = "catalogue/"
+)
+
+func objectionKey(client, requestID string) string { return objectionKeys + client + "/" + requestID }
+
+// requestIDOf is the client's own id in a request key; "" where it gave none.
+func requestIDOf(key string) string {
+	if strings.HasPrefix(key, contentKeys) {
+		return ""
+	}
+	if rest, ok := strings.CutPrefix(key, objectionKeys); ok {
+		_, id, _ := strings.Cut(rest, "/")
+		return id
+	}
+	if id, ok := strings.CutPrefix(key, factKeys); ok {
+		return id
+	}
+	return key
+}
+
+func (s *Server) readObjection(
+	ctx context.Context, req *belpoortv1.RegisterObjectionRequest,
+) (telephony.Number, eligibility.Fact, error) {
+	var none eligibility.Fact
+	force, err := s.currentForce()
+	if err != nil {
+		return telephony.Number{}, none, err
+	}
+	callee, err := subscriberNumber("callee", req.GetCallee(), force.law)
+	if err != nil {
+		return callee, none, err
+	}
+	if err := firstError(requestID(req.GetRequestId()), short("organisation", req.GetOrganisation(), maxName),
+		short("campaign", req.GetCampaign(), maxName)); err != nil {
+		return callee, none, err
+	}
+	organisation, field, err := objectedTo(req, force)
+	if err != nil {
+		return callee, none, err
+	}
+	if !clientOf(ctx).mayActFor(organisation) {
+		return callee, none, forbiddenOrganisation(field)
+	}
+	m := objectionMessage(req, organisation)
+	if m.ObjectTime == nil {
+		m.ObjectTime = timestamppb.New(s.clock())
+	}
+	fact, err := record.FactFromProto(&belpoortv1.Fact{Kind: &belpoortv1.Fact_Objection{Objection: m}})
+	if err == nil {
+		err = checkNotAhead(&fact, s)
+	}
+	return callee, fact, outsideFact(err)
+}
+
+// objectedTo finds the organisation to which a person objected, and the field that names it.
+func objectedTo(req *belpoortv1.RegisterObjectionRequest, force *inForce) (organisation, field string, err error) {
+	organisation, field = req.GetOrganisation(), "organisation"
+	if organisation == "" && req.GetCampaign() == "" {
+		return "", "", missing(field)
+	}
+	if organisation != "" && force.catalogue.Organisations[organisation] == nil {
+		return "", "", unknownOrganisation(field)
+	}
+	if req.GetCampaign() == "" {
+		return organisation, field, nil
+	}
+	campaign := force.catalogue.Campaigns[req.GetCampaign()]
+	switch {
+	case campaign == nil:
+		return "", "", unknownCampaign("campaign")
+	case organisation != "" && organisation != campaign.Organisation.ID:
+		return "", "", invalid("campaign", "is not one of the organisation named beside it")
+	}
+	return campaign.Organisation.ID, "campaign", nil
+}
+
+func objectionMessage(req *belpoortv1.RegisterObjectionRequest, organisation string) *belpoortv1.Objection {
+	m := &belpoortv1.Objection{
+		Organisation: organisation, ObjectTime: req.GetObjectTime(), Via: req.GetVia(), Scope: req.GetScope(),
+		Product: req.GetProduct(), By: req.GetBy(),
+	}
+	if m.Scope == belpoortv1.ObjectionScope_OBJECTION_SCOPE_UNSPECIFIED {
+		m.Scope = belpoortv1.ObjectionScope_OBJECTION_SCOPE_ORGANISATION
+	}
+	if m.By == belpoortv1.ObjectedBy_OBJECTED_BY_UNSPECIFIED {
+		m.By = belpoortv1.ObjectedBy_OBJECTED_BY_SUBSCRIBER
+	}
+	return m
+}
+
+// outsideFact names a field as RegisterObjection's request knows it.
+func outsideFact(err error) error {
+	if err == nil {
+		return nil
+	}
+	var f *failure
+	if !errors.As(err, &f) {
+		f = invalidRecord(err)
+	}
+	const inside = "fact.objection."
+	f.sentence = strings.TrimPrefix(f.sentence, inside)
+	f.field = strings.TrimPrefix(f.field, inside)
+	return f
+}
+
+// factWrite is a fact on its way to the ledger. An objection gets its receipt, which is also how it is found again.
+func (s *Server) factWrite(callee telephony.Number, fact eligibility.Fact, key string) (Write, error) {
+	w := Write{RequestKey: key, Callee: s.ring.Token(callee), Kind: record.KindOf(fact)}
+	if fact.Objection != nil {
+		w.Reference = s.ring.Receipt(key)
+		fact.Objection.Receipt = w.Reference
+	}
+	var err error
+	if w.Payload, err = record.Marshal(fact); err != nil {
+		return Write{}, internal(err)
+	}
+	w.SealedNumber = s.ring.Seal(callee, w.Callee)
+	return w, nil
+}
+
+// repeatedObjection answers a repeat that differs from the first in the time alone, because the request names none and
+// the clock went on; any other difference is refused.
+func (s *Server) repeatedObjection(ctx context.Context, w Write, timeOpen bool) (*belpoortv1.RegisterObjectionResponse, error) {
+	first, err := s.facts.facts.ByReference(ctx, w.Reference)
+	if errors.Is(err, ErrNotFound) {
+		return nil, requestReused()
+	}
+	if err != nil {
+		return nil, ledgerUnavailable(err)
+	}
+	was, err := record.Unmarshal(first.Position, first.Payload)
+	if err != nil {
+		return nil, internal(err)
+	}
+	is, err := record.Unmarshal(first.Position, w.Payload)
+	if err != nil {
+		return nil, internal(err)
+	}
+	if !timeOpen || first.Callee != w.Callee || was.Objection == nil {
+		return nil, requestReused()
+	}
+	is.Objection.At = was.Objection.At
+	if *is.Objection != *was.Objection {
+		return nil, requestReused()
+	}
+	return inForceSince(first.Reference, first.Position, first.RecordTime), nil
+}
+
+// GetObjection finds an objection by its receipt.
+func (o *objections) GetObjection(
+	ctx context.Context, req *belpoortv1.GetObjectionRequest,
+) (*belpoortv1.GetObjectionResponse, error) {
+	if err := needed("receipt", req.GetReceipt(), maxReceipt); err != nil {
+		return nil, err
+	}
+	receipt, err := keyring.ParseReceipt(req.GetReceipt())
+	if err != nil {
+		return nil, invalid("receipt", "is no receipt: a character was heard or typed wrong")
+	}
+	unknown := fail(codes.NotFound, ReasonObjectionUnknown, "no objection has this receipt")
+	entry, err := o.s.facts.facts.ByReference(ctx, receipt)
+	if errors.Is(err, ErrNotFound) {
+		return nil, unknown
+	}
+	if err != nil {
+		return nil, ledgerUnavailable(err)
+	}
+	if entry.Kind != record.KindObjection || entry.Erased {
+		return nil, unknown
+	}
+	fact, err := record.Unmarshal(entry.Position, entry.Payload)
+	if err != nil {
+		return nil, internal(err)
+	}
+	if !clientOf(ctx).mayActFor(fact.Objection.Organisation) {
+		return nil, unknown
+	}
+	return &belpoortv1.GetObjectionResponse{
+		Objection: record.FactToProto(fact).GetObjection(), State: belpoortv1.ObjectionState_OBJECTION_STATE_IN_FORCE,
+		Position: entry.Position, RecordTime: timestamppb.New(entry.RecordTime), CalleeToken: entry.Callee.String(),
+	}, nil
+}

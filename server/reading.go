@@ -1,0 +1,144 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	"google.golang.org/grpc/codes"
+
+	"github.com/belpoort/belpoort/eligibility"
+	"github.com/belpoort/belpoort/record"
+)
+
+// ledgerPatience bounds a read that outlives the request that began it, because others wait for it too.
+const ledgerPatience = 2 * time.Second
+
+// clockSkew is how far a client's clock may run ahead of ours.
+const clockSkew = 2 * time.Second
+
+// errErased says that a fact was erased: what it said cannot be taken into account, so nothing may be allowed.
+var errErased = errors.New("a fact about the callee was erased")
+
+// factReader reads callees' facts from the ledger and folds them: one read per callee at a time, and a bounded number of
+// reads altogether.
+type factReader struct {
+	facts    Facts
+	clock    func() time.Time
+	slots    chan struct{}
+	flights  singleflight.Group
+	reading  sync.WaitGroup
+	panicked func(where string, cause any)
+}
+
+func newFactReader(facts Facts, slots int, clock func() time.Time) *factReader {
+	return &factReader{facts: facts, clock: clock, slots: make(chan struct{}, slots)}
+}
+
+// wait returns when no read is under way.
+func (r *factReader) wait() { r.reading.Wait() }
+
+// read gives a callee's eligibility. It may have been read for somebody else who asked a little earlier: the caller must
+// look at the floor afterwards.
+func (r *factReader) read(ctx context.Context, callee eligibility.CalleeToken) (*eligibility.Eligibility, error) {
+	r.reading.Add(1)
+	flight := r.flights.DoChan(string(callee[:]), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ledgerPatience)
+		defer cancel()
+		return r.readOnce(ctx, callee)
+	})
+	select {
+	case result := <-flight:
+		r.reading.Done()
+		if result.Err != nil {
+			return nil, ledgerUnavailable(result.Err)
+		}
+		return result.Val.(*eligibility.Eligibility), nil
+	case <-ctx.Done():
+		go func() { <-flight; r.reading.Done() }()
+		return nil, ledgerUnavailable(ctx.Err())
+	}
+}
+
+// readOnce runs on a goroutine of its own, so that it must not panic.
+func (r *factReader) readOnce(ctx context.Context, callee eligibility.CalleeToken) (e *eligibility.Eligibility, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			r.panicked("reading facts", cause)
+			e, err = nil, internal(errPanic)
+		}
+	}()
+	return r.readUpTo(ctx, callee, 0)
+}
+
+// readUpTo gives a callee's eligibility as the ledger stood at a position; 0: as it stands.
+func (r *factReader) readUpTo(ctx context.Context, callee eligibility.CalleeToken, upTo uint64) (*eligibility.Eligibility, error) {
+	select {
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
+	default:
+		return nil, fail(codes.ResourceExhausted, ReasonLedgerBusy, "too many callees are being read from the ledger")
+	}
+	read := r.clock()
+	snapshot, err := r.facts.Facts(ctx, callee, upTo)
+	if err != nil {
+		return nil, err
+	}
+	if upTo > snapshot.Head {
+		return nil, fail(codes.OutOfRange, ReasonPositionUnknown, "the ledger ends before this position")
+	}
+	if upTo == 0 {
+		upTo = snapshot.Head
+	}
+	facts, latest, err := factsOf(snapshot.Entries)
+	if err != nil {
+		return nil, err
+	}
+	if latest.After(read) {
+		read = latest
+	}
+	return eligibility.Fold(callee, upTo, read, facts), nil
+}
+
+// factsOf reads the facts out of ledger entries, and the latest moment that they prove to have passed: that at which the
+// ledger took them or, where somebody's clock ran a little ahead, that of the objection or withdrawal itself. A check is
+// never decided for an earlier instant, or a clock set back would make an objection a thing of the future.
+func factsOf(entries []Entry) (facts []eligibility.Fact, latest time.Time, err error) {
+	for i := range entries {
+		entry := &entries[i]
+		if entry.Erased {
+			return nil, time.Time{}, errErased
+		}
+		fact, err := record.Unmarshal(entry.Position, entry.Payload)
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		facts = append(facts, fact)
+		latest = later(latest, entry.RecordTime)
+		if at := revokedAt(&fact); at.Before(entry.RecordTime.Add(2 * clockSkew)) {
+			latest = later(latest, at)
+		}
+	}
+	return facts, latest, nil
+}
+
+// revokedAt is when a fact takes leave to call away; the zero time for a fact that does not.
+func revokedAt(f *eligibility.Fact) time.Time {
+	switch {
+	case f.Objection != nil:
+		return f.Objection.At
+	case f.Withdrawal != nil:
+		return f.Withdrawal.At
+	default:
+		return time.Time{}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,233 @@
+// Package server is the doors: the gRPC services, who may pass, what a request must hold, how long it may take, and the
+// order in which a check asks its questions. It must not know how facts, decisions and records are kept: the ledger, the
+// cache and the journal stand behind the small interfaces of stores.go.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	"github.com/belpoort/belpoort/eligibility"
+	"github.com/belpoort/belpoort/keyring"
+	"github.com/belpoort/belpoort/ops"
+	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
+)
+
+// Config is what a server needs. All fields but those marked optional are required.
+type Config struct {
+	Facts     Facts
+	Appender  Appender
+	Decisions Decisions
+	Cache     Cache
+	Floors    Floors
+	Journal   Journal
+	// Journalled is the last sequence number in the journal when the server starts; 0 for an empty one.
+	Journalled uint64
+	// Law gives the law in force; it may change while the server runs.
+	Law     func() *eligibility.Law
+	Ring    *keyring.Ring
+	Keys    *Keys
+	Log     *zap.Logger
+	Metrics *ops.Metrics
+	Clock   func() time.Time // optional: time.Now
+	TLS     *tls.Config      // optional: plain text
+	// Reflection offers the API's description to anybody who can connect; for loopback.
+	Reflection bool
+	// LedgerReads bounds how many callees' facts are read at the same time; optional: 256.
+	LedgerReads int
+}
+
+func (c *Config) check() error {
+	for name, present := range map[string]bool{
+		"Facts": c.Facts != nil, "Appender": c.Appender != nil, "Decisions": c.Decisions != nil, "Cache": c.Cache != nil,
+		"Floors": c.Floors != nil, "Journal": c.Journal != nil, "Law": c.Law != nil, "Ring": c.Ring != nil,
+		"Keys": c.Keys != nil, "Log": c.Log != nil, "Metrics": c.Metrics != nil,
+	} {
+		if !present {
+			return fmt.Errorf("server: Config.%s is missing", name)
+		}
+	}
+	if c.LedgerReads < 0 {
+		return errors.New("server: Config.LedgerReads is negative")
+	}
+	if c.LedgerReads == 0 {
+		c.LedgerReads = 256
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	return nil
+}
+
+// Server answers dialers, IVRs, back offices and compliance.
+type Server struct {
+	facts     *factReader
+	appender  Appender
+	decisions Decisions
+	cache     Cache
+	floors    Floors
+	journal   Journal
+	law       func() *eligibility.Law
+	ring      *keyring.Ring
+	keys      *Keys
+	log       *zap.Logger
+	metrics   *ops.Metrics
+	clock     func() time.Time
+
+	force    atomic.Pointer[inForce]
+	applying sync.Mutex // one catalogue at a time
+	// journalled is the last sequence number that this process knows the journal to have given.
+	journalled atomic.Uint64
+	writes     chan struct{} // a place for each write under way
+	writing    sync.WaitGroup
+
+	grpc   *grpc.Server
+	health *health.Server
+	proven atomic.Bool // the self-test passed
+	served chan error
+}
+
+// The bounds that hostile or broken clients meet first.
+const (
+	maxMessage       = 256 << 10
+	maxStreams       = 256
+	maxHeaderBytes   = 8 << 10
+	maxWrites        = 1024
+	handshakeTimeout = 5 * time.Second
+	pingEvery        = 30 * time.Second
+	pingAtMostEvery  = 10 * time.Second
+	maxIdle          = 15 * time.Minute
+	maxAge           = 30 * time.Minute
+	ageGrace         = 30 * time.Second
+)
+
+// New makes a server that does not listen yet. It refuses a configuration that lacks something, and a method that no rule
+// allows to anybody.
+func New(c Config) (*Server, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	s := &Server{
+		facts:    newFactReader(c.Facts, c.LedgerReads, c.Clock),
+		appender: c.Appender, decisions: c.Decisions, cache: c.Cache, floors: c.Floors, journal: c.Journal, law: c.Law,
+		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, clock: c.Clock,
+		writes: make(chan struct{}, maxWrites), health: health.NewServer(), served: make(chan error, 1),
+	}
+	s.facts.panicked = s.panicked
+	s.journalled.Store(c.Journalled)
+	s.grpc = grpc.NewServer(s.options(c.TLS)...)
+	s.register(c.Reflection)
+	if err := checkRules(s.grpc.GetServiceInfo()); err != nil {
+		return nil, err
+	}
+	return s, s.useEmptyCatalogue()
+}
+
+func (s *Server) options(tlsConfig *tls.Config) []grpc.ServerOption {
+	options := []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingAtMostEvery, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: maxIdle, MaxConnectionAge: maxAge, MaxConnectionAgeGrace: ageGrace, Time: pingEvery,
+		}),
+		grpc.NumStreamWorkers(uint32(4 * runtime.GOMAXPROCS(0))),
+		grpc.WaitForHandlers(true),
+		grpc.UnaryInterceptor(s.unary),
+		grpc.StreamInterceptor(s.stream),
+	}
+	if tlsConfig != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(tlsConfig)))
+	}
+	return options
+}
+
+// register offers the services, with health red.
+func (s *Server) register(withReflection bool) {
+	belpoortv1.RegisterGatekeeperServiceServer(s.grpc, &gatekeeper{s: s})
+	belpoortv1.RegisterObjectionServiceServer(s.grpc, &objections{s: s})
+	belpoortv1.RegisterRegisterServiceServer(s.grpc, &register{s: s})
+	belpoortv1.RegisterCatalogueServiceServer(s.grpc, &catalogues{s: s})
+	belpoortv1.RegisterAuditServiceServer(s.grpc, &audit{s: s})
+	s.setHealth(healthv1.HealthCheckResponse_NOT_SERVING)
+	healthv1.RegisterHealthServer(s.grpc, s.health)
+	if withReflection {
+		reflection.Register(s.grpc)
+	}
+}
+
+func (s *Server) setHealth(status healthv1.HealthCheckResponse_ServingStatus) {
+	s.health.SetServingStatus("", status)
+	for _, service := range []string{
+		belpoortv1.GatekeeperService_ServiceDesc.ServiceName, belpoortv1.ObjectionService_ServiceDesc.ServiceName,
+		belpoortv1.RegisterService_ServiceDesc.ServiceName, belpoortv1.CatalogueService_ServiceDesc.ServiceName,
+		belpoortv1.AuditService_ServiceDesc.ServiceName,
+	} {
+		s.health.SetServingStatus(service, status)
+	}
+}
+
+// Start serves on a listener, which it takes over. Health stays red, and no call is checked, until the self-test has
+// passed; when it fails, the server is stopped and Start returns why.
+func (s *Server) Start(l net.Listener) error {
+	go func() { s.served <- s.grpc.Serve(l) }()
+	if err := s.SelfTest(); err != nil {
+		s.grpc.Stop()
+		<-s.served
+		return err
+	}
+	s.proven.Store(true)
+	s.setHealth(healthv1.HealthCheckResponse_SERVING)
+	return nil
+}
+
+// Served gives the error with which serving ended by itself, or nil after Stop.
+func (s *Server) Served() <-chan error { return s.served }
+
+// Ready says why the server does not serve checks, or nil. The sentence is safe to show.
+func (s *Server) Ready() error {
+	if !s.proven.Load() {
+		return errors.New("the start-up self-test has not passed, or the server is stopping")
+	}
+	return nil
+}
+
+// Stop turns health red, lets requests under way finish, and closes. When ctx ends first, what is still under way is cut
+// off; writes that have begun are waited for in any case, so that the stores behind them may be closed afterwards.
+func (s *Server) Stop(ctx context.Context) error {
+	s.proven.Store(false)
+	s.health.Shutdown()
+	finished := make(chan struct{})
+	go func() {
+		s.grpc.GracefulStop()
+		close(finished)
+	}()
+	var err error
+	select {
+	case <-finished:
+	case <-ctx.Done():
+		err = fmt.Errorf("server: requests were cut off: %w", ctx.Err())
+		s.grpc.Stop()
+		<-finished
+	}
+	s.writing.Wait()
+	s.facts.wait()
+	return err
+}

@@ -1,0 +1,118 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/belpoort/belpoort/eligibility"
+)
+
+// What a store may answer, for whoever adapts one: anything else counts as "unavailable".
+var (
+	// ErrNotFound means that there is nothing under that reference or id.
+	ErrNotFound = errors.New("server: not found")
+	// ErrRequestReused means that a request key stands for other content; a *WriteError says which write.
+	ErrRequestReused = errors.New("server: request key already used for other content")
+	// ErrReferenceTaken means that a reference stands for another fact; a *WriteError says which write.
+	ErrReferenceTaken = errors.New("server: reference already taken")
+)
+
+// WriteError says which of several writes was refused, and why. Nothing was written.
+type WriteError struct {
+	Index int // from 0
+	Err   error
+}
+
+func (e *WriteError) Error() string { return "server: write refused: " + e.Err.Error() }
+
+func (e *WriteError) Unwrap() error { return e.Err }
+
+// Write is one fact for the ledger.
+type Write struct {
+	RequestKey   string                  // makes the write happen once
+	Callee       eligibility.CalleeToken // zero for the catalogue
+	SealedNumber []byte                  // nil for the catalogue
+	Kind         int32                   // as the room record numbers them
+	Reference    string                  // a second key, such as a receipt; "" for none
+	Payload      []byte
+}
+
+// Written says where a fact stands. Repeated: an earlier write had recorded it, and position and time are that one's.
+type Written struct {
+	Position   uint64
+	RecordTime time.Time
+	Repeated   bool
+}
+
+// Entry is one recorded fact.
+type Entry struct {
+	Position   uint64
+	Callee     eligibility.CalleeToken
+	Kind       int32
+	RequestKey string
+	Reference  string
+	RecordTime time.Time
+	Payload    []byte
+	Hash       [32]byte
+	Erased     bool // the payload was erased, which is not the same as empty
+}
+
+// Snapshot is one consistent reading of a callee's facts.
+type Snapshot struct {
+	Entries []Entry // in order of position
+	Head    uint64  // the ledger's last position at that moment
+}
+
+// Facts reads the ledger. A read must see every write that was acknowledged before it began.
+type Facts interface {
+	// Facts gives a callee's facts at or before upTo; 0 means all.
+	Facts(ctx context.Context, callee eligibility.CalleeToken, upTo uint64) (Snapshot, error)
+	// LatestOfKind gives the newest fact of a kind at or before upTo (0: of all), and false for none.
+	LatestOfKind(ctx context.Context, kind int32, upTo uint64) (Entry, bool, error)
+	// ByReference gives the fact with that reference, or ErrNotFound.
+	ByReference(ctx context.Context, reference string) (Entry, error)
+}
+
+// Appender writes the ledger.
+type Appender interface {
+	// Append records all writes, durably, in one transaction, or none. A request key that is known with the same callee,
+	// kind and payload is answered Repeated; with other content the call fails with ErrRequestReused in a *WriteError, and
+	// with ErrReferenceTaken where the reference is another fact's.
+	Append(ctx context.Context, writes []Write) ([]Written, error)
+}
+
+// Decisions reads the decisions that have reached the ledger, as payloads of the journal.
+type Decisions interface {
+	// Decision gives a decision, or ErrNotFound.
+	Decision(ctx context.Context, id [16]byte) ([]byte, error)
+	// LatestDecisions gives a callee's decisions, newest first, at most limit.
+	LatestDecisions(ctx context.Context, callee eligibility.CalleeToken, limit int) ([][]byte, error)
+}
+
+// Cache holds eligibility records. It may forget any of them at any time.
+type Cache interface {
+	// Get gives the record of a callee if there is one that is not below the callee's floor.
+	Get(ctx context.Context, callee eligibility.CalleeToken) (*eligibility.Eligibility, bool)
+	// Put offers a record and tells whether it was kept; one below its callee's floor is not.
+	Put(ctx context.Context, e *eligibility.Eligibility) bool
+}
+
+// Floors know the position of the last fact about each callee.
+type Floors interface {
+	// Raise notes that a fact about a callee stands at a position. It never lowers a floor.
+	Raise(callee eligibility.CalleeToken, position uint64)
+	// Current reports whether a record read at a position holds every fact up to the callee's floor. It may say false of a
+	// record that does, never true of one that does not.
+	Current(callee eligibility.CalleeToken, position uint64) bool
+}
+
+// Journal is this node's log of decisions on their way to the ledger. Sequence numbers rise.
+type Journal interface {
+	// Append returns once the record is on disk.
+	Append(ctx context.Context, payload []byte) (seq uint64, err error)
+	// AppendNoWait queues the record; it never waits for the disk.
+	AppendNoWait(payload []byte) (seq uint64, err error)
+	// Shipped waits until a record has reached the ledger.
+	Shipped(ctx context.Context, seq uint64) error
+}
