@@ -66,31 +66,29 @@ func readForce(m *belpoortv1.Catalogue, law *eligibility.Law, position uint64) (
 	return &inForce{law, catalogue, m, payload, position}, nil
 }
 
-func (s *Server) useEmptyCatalogue() error {
-	force, err := readForce(&belpoortv1.Catalogue{}, s.law(), 0)
+func (s *Server) useEmptyCatalogue(law *eligibility.Law) error {
+	force, err := readForce(&belpoortv1.Catalogue{}, law, 0)
 	if err == nil {
 		s.force.Store(force)
 	}
 	return err
 }
 
-// currentForce is the catalogue in force under the law in force. A request takes it once.
-func (s *Server) currentForce() (*inForce, error) {
-	force, law := s.force.Load(), s.law()
-	if force.law == law {
-		return force, nil
+// UseLaw puts another law in force, with the catalogue as it reads under it, if the self-test passes. Requests under way
+// keep the law that they began with. When it fails, the law that was in force stays so.
+func (s *Server) UseLaw(law *eligibility.Law) error {
+	if err := selfTest(law); err != nil {
+		return err
 	}
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	if force = s.force.Load(); force.law == law {
-		return force, nil
-	}
-	force, err := readForce(force.message, law, force.position)
+	now := s.force.Load()
+	force, err := readForce(now.message, law, now.position)
 	if err != nil {
-		return nil, internal(err)
+		return fmt.Errorf("the catalogue in force does not fit the law: %w", err)
 	}
 	s.force.Store(force)
-	return force, nil
+	return nil
 }
 
 // UseCatalogue puts a catalogue in force that stands in the ledger, unless a newer one is.
@@ -101,7 +99,7 @@ func (s *Server) UseCatalogue(position uint64, payload []byte) error {
 	}
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	force, err := readForce(m, s.law(), position)
+	force, err := readForce(m, s.force.Load().law, position)
 	if err != nil {
 		return fmt.Errorf("the catalogue at position %d: %w", position, err)
 	}
@@ -145,7 +143,7 @@ func (c *catalogues) ApplyCatalogue(
 // apply needs the lock on applying.
 func (s *Server) apply(ctx context.Context, req *belpoortv1.ApplyCatalogueRequest) (*belpoortv1.ApplyCatalogueResponse, error) {
 	now := s.force.Load()
-	next, err := readForce(req.GetCatalogue(), s.law(), 0)
+	next, err := readForce(req.GetCatalogue(), s.force.Load().law, 0)
 	if err != nil {
 		return nil, recordError(err)
 	}
@@ -219,9 +217,9 @@ func (c *catalogues) GetCatalogue(
 
 // forceAt is the catalogue as the ledger stood at a position, under the law in force; 0: now.
 func (s *Server) forceAt(ctx context.Context, position uint64) (*inForce, error) {
-	now, err := s.currentForce()
-	if err != nil || position == 0 {
-		return now, err
+	now := s.force.Load()
+	if position == 0 {
+		return now, nil
 	}
 	entry, ok, err := s.facts.facts.LatestOfKind(ctx, record.KindCatalogue, position)
 	if err != nil {

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -128,11 +127,9 @@ func TestBadCataloguesChangeNothing(t *testing.T) {
 	}
 }
 
-// A law that changes while the server runs is in force from the next request on, with the catalogue read under it.
+// A new law is in force from the next request on, with the catalogue read under it; a wrong one leaves the last good one.
 func TestANewLawIsTakenUp(t *testing.T) {
-	var inForce atomic.Pointer[eligibility.Law]
-	inForce.Store(dutchLaw())
-	n := startNode(t, func(c *Config) { c.Law = inForce.Load })
+	n := startNode(t, nil)
 	n.record(callee, consentOf("c-1", "acme"), "r-1")
 	n.wants(n.mustCheck(callee), eligibility.Allow, eligibility.OKConsent)
 	next := *dutchLaw()
@@ -142,11 +139,21 @@ func TestANewLawIsTakenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	next.Defaults = *stricter
-	inForce.Store(&next)
+	if err := n.UseLaw(&next); err != nil {
+		t.Fatal(err)
+	}
 	answer := n.mustCheck(callee)
 	n.wants(answer, eligibility.Defer, eligibility.Hours)
 	if answer.GetLawVersion() != "next" {
 		t.Errorf("law version %q", answer.GetLawVersion())
+	}
+	wrong := *dutchLaw()
+	wrong.Version, wrong.Regimes = "wrong", wrong.Regimes[:1]
+	if err := n.UseLaw(&wrong); err == nil {
+		t.Error("a law without the rule of today was taken up")
+	}
+	if answer := n.mustCheck(callee); answer.GetLawVersion() != "next" {
+		t.Errorf("after a wrong law: version %q", answer.GetLawVersion())
 	}
 }
 

@@ -70,10 +70,7 @@ type question struct {
 // question validates a request and brings its numbers to canonical form. A malformed number is no error: the law refuses
 // it with a verdict.
 func (s *Server) question(ctx context.Context, req *belpoortv1.CheckCallRequest) (*question, error) {
-	force, err := s.currentForce()
-	if err != nil {
-		return nil, err
-	}
+	force := s.force.Load()
 	q := &question{force: force, client: clientOf(ctx), requestID: req.GetRequestId(), dryRun: req.GetDryRun()}
 	callee, err := s.readCall(&q.call, q.force, callWords{
 		callee: req.GetCallee(), campaign: req.GetCampaign(), callerID: req.GetCallerId(), person: req.GetPerson(),

@@ -56,7 +56,7 @@ func TestAWrongLawKeepsTheServerRed(t *testing.T) {
 		wrong := *dutchLaw()
 		wrong.Regimes = append([]eligibility.Regime(nil), wrong.Regimes...)
 		change(&wrong)
-		n := newNode(t, t.TempDir(), func(c *Config) { c.Law = func() *eligibility.Law { return &wrong } })
+		n := newNode(t, t.TempDir(), func(c *Config) { c.Law = &wrong })
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

@@ -288,7 +288,7 @@ func newNode(t testing.TB, dir string, change func(*Config)) *node {
 	records := cache.NewMemory[*eligibility.Eligibility](cache.Options{MaxBytes: 64 << 20, Clock: now})
 	c := Config{
 		Facts: n.door, Appender: n.door, Decisions: n.door, Cache: records, Floors: records, Journal: n.journal,
-		Journalled: j.Stats().Appended, Law: dutchLaw, Ring: n.ring, Keys: keys, Log: log, Metrics: n.metrics, Clock: now,
+		Journalled: j.Stats().Appended, Law: dutchLaw(), Ring: n.ring, Keys: keys, Log: log, Metrics: n.metrics, Clock: now,
 	}
 	if change != nil {
 		change(&c)

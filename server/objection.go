@@ -84,10 +84,7 @@ func (s *Server) readObjection(
 	ctx context.Context, req *belpoortv1.RegisterObjectionRequest,
 ) (telephony.Number, eligibility.Fact, error) {
 	var none eligibility.Fact
-	force, err := s.currentForce()
-	if err != nil {
-		return telephony.Number{}, none, err
-	}
+	force := s.force.Load()
 	callee, err := subscriberNumber("callee", req.GetCallee(), force.law)
 	if err != nil {
 		return callee, none, err

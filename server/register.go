@@ -76,10 +76,7 @@ func (s *Server) contentKey(callee telephony.Number, fact eligibility.Fact) (str
 func (r *register) RecordFact(
 	ctx context.Context, req *belpoortv1.RecordFactRequest,
 ) (*belpoortv1.RecordFactResponse, error) {
-	force, err := r.s.currentForce()
-	if err != nil {
-		return nil, err
-	}
+	force := r.s.force.Load()
 	w, err := r.s.readFact(clientOf(ctx), force, req)
 	if err != nil {
 		return nil, err
@@ -131,10 +128,7 @@ type batch struct {
 }
 
 func (l *load) take(ctx context.Context, facts []*belpoortv1.RecordFactRequest) error {
-	force, err := l.s.currentForce()
-	if err != nil {
-		return err
-	}
+	force := l.s.force.Load()
 	var b batch
 	for _, req := range facts {
 		place := l.next
@@ -206,10 +200,7 @@ func (r *register) GetCallee(
 	if err != nil {
 		return nil, err
 	}
-	force, err := s.currentForce()
-	if err != nil {
-		return nil, err
-	}
+	force := s.force.Load()
 	token := s.ring.Token(callee)
 	snapshot, err := s.facts.facts.Facts(ctx, token, 0)
 	if err != nil {

@@ -129,25 +129,27 @@ func moment(s string) *timestamppb.Timestamp {
 
 // SelfTest decides calls whose verdicts are known, through the same translation, catalogue, register and law as a check;
 // it touches no store. The error names every case that came out differently.
-func (s *Server) SelfTest() error {
+func (s *Server) SelfTest() error { return selfTest(s.force.Load().law) }
+
+func selfTest(law *eligibility.Law) error {
 	m, err := knownCatalogue()
 	if err != nil {
 		return fmt.Errorf("self-test: %w", err)
 	}
-	force, err := readForce(m, s.law(), 0)
+	force, err := readForce(m, law, 0)
 	if err != nil {
 		return fmt.Errorf("self-test: %w", err)
 	}
 	var wrong []error
 	for _, known := range knownCases() {
-		if err := s.tryKnown(known, force); err != nil {
+		if err := known.try(force); err != nil {
 			wrong = append(wrong, fmt.Errorf("self-test: %s: %w", known.name, err))
 		}
 	}
 	return errors.Join(wrong...)
 }
 
-func (s *Server) tryKnown(known knownCase, force *inForce) error {
+func (known knownCase) try(force *inForce) error {
 	var held []eligibility.Fact
 	for i, m := range known.facts {
 		f, err := record.FactFromProto(m)

@@ -38,14 +38,13 @@ type Config struct {
 	Journal   Journal
 	// Journalled is the last sequence number in the journal when the server starts; 0 for an empty one.
 	Journalled uint64
-	// Law gives the law in force; it may change while the server runs.
-	Law     func() *eligibility.Law
-	Ring    *keyring.Ring
-	Keys    *Keys
-	Log     *zap.Logger
-	Metrics *ops.Metrics
-	Clock   func() time.Time // optional: time.Now
-	TLS     *tls.Config      // optional: plain text
+	Law        *eligibility.Law // in force at the start; see UseLaw
+	Ring       *keyring.Ring
+	Keys       *Keys
+	Log        *zap.Logger
+	Metrics    *ops.Metrics
+	Clock      func() time.Time // optional: time.Now
+	TLS        *tls.Config      // optional: plain text
 	// Reflection offers the API's description to anybody who can connect; for loopback.
 	Reflection bool
 	// LedgerReads bounds how many callees' facts are read at the same time; optional: 256.
@@ -82,7 +81,6 @@ type Server struct {
 	cache     Cache
 	floors    Floors
 	journal   Journal
-	law       func() *eligibility.Law
 	ring      *keyring.Ring
 	keys      *Keys
 	log       *zap.Logger
@@ -124,7 +122,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		facts:    newFactReader(c.Facts, c.LedgerReads, c.Clock),
-		appender: c.Appender, decisions: c.Decisions, cache: c.Cache, floors: c.Floors, journal: c.Journal, law: c.Law,
+		appender: c.Appender, decisions: c.Decisions, cache: c.Cache, floors: c.Floors, journal: c.Journal,
 		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, clock: c.Clock,
 		writes: make(chan struct{}, maxWrites), health: health.NewServer(), served: make(chan error, 1),
 	}
@@ -135,7 +133,7 @@ func New(c Config) (*Server, error) {
 	if err := checkRules(s.grpc.GetServiceInfo()); err != nil {
 		return nil, err
 	}
-	return s, s.useEmptyCatalogue()
+	return s, s.useEmptyCatalogue(c.Law)
 }
 
 func (s *Server) options(tlsConfig *tls.Config) []grpc.ServerOption {

@@ -20,6 +20,7 @@ then the file, line and key are named. Applying the same catalogue again changes
 		RunE:    func(cmd *cobra.Command, args []string) error { return apply(cmd, args[0]) },
 	}
 	clientFlags(cmd)
+	lawFlag(cmd)
 	cmd.Flags().Bool("dry-run", false, "only let the service judge it")
 	cmd.Flags().Uint64("expect-position", 0, "only over the catalogue at this ledger position")
 	return cmd
@@ -27,7 +28,7 @@ then the file, line and key are named. Applying the same catalogue again changes
 
 func apply(cmd *cobra.Command, path string) error {
 	f := flags{cmd.Flags()}
-	catalogue, err := readCatalogue(path)
+	catalogue, err := readCatalogue(cmd, path)
 	if err != nil {
 		return usage(err)
 	}
@@ -58,12 +59,12 @@ func apply(cmd *cobra.Command, path string) error {
 }
 
 // readCatalogue reads a catalogue file and judges it by the law that this binary knows, so that an error has a line.
-func readCatalogue(path string) (*belpoortv1.Catalogue, error) {
+func readCatalogue(cmd *cobra.Command, path string) (*belpoortv1.Catalogue, error) {
 	file, err := scenario.LoadCatalogue(path)
 	if err != nil {
 		return nil, err
 	}
-	nl, err := loadLaw()
+	nl, err := loadLaw(cmd)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/belpoort/belpoort/eligibility"
 	"github.com/belpoort/belpoort/eligibility/law"
 )
@@ -50,14 +52,11 @@ func (f lawFile) read() (*eligibility.Law, error) {
 }
 
 // follow reads the law again when asked to, or when its file changes, until ctx ends. use puts a law in force or says why
-// it cannot; then, as when the file is wrong, the last good law stays in force. report is told of every reading.
-func (f lawFile) follow(ctx context.Context, again <-chan os.Signal, use func(*eligibility.Law) error, report func(error)) {
-	if f.path == "" {
-		again = nil
-	}
+// it cannot; then, as when the file is wrong, the last good law stays in force. report is told of every reading. seen is
+// the file's stamp from before it was read first.
+func (f lawFile) follow(ctx context.Context, seen string, again <-chan os.Signal, use func(*eligibility.Law) error, report func(error)) {
 	tick := time.NewTicker(lookAtLaw)
 	defer tick.Stop()
-	seen := f.stamp()
 	for {
 		select {
 		case <-ctx.Done():
@@ -75,6 +74,16 @@ func (f lawFile) follow(ctx context.Context, again <-chan os.Signal, use func(*e
 		}
 		report(err)
 	}
+}
+
+// loadLaw reads the law that a command's --law names.
+func loadLaw(cmd *cobra.Command) (*eligibility.Law, error) {
+	return lawIn(flags{cmd.Flags()}.text("law")).read()
+}
+
+// lawFlag lets a command judge by another law than this binary's.
+func lawFlag(cmd *cobra.Command) {
+	cmd.Flags().String("law", "", "folder with another law, in a file nl.yaml (default: the law of this binary)")
 }
 
 // stamp tells whether the file was changed or replaced.

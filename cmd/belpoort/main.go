@@ -115,10 +115,10 @@ Every flag can also be set in the environment (--grpc as BELPOORT_GRPC) or in th
 }
 
 func versionCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "version", Short: "Print the version of this binary and of its law", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			nl, err := loadLaw()
+			nl, err := loadLaw(cmd)
 			if err != nil {
 				return exit(exitFailed, err)
 			}
@@ -126,4 +126,6 @@ func versionCommand() *cobra.Command {
 			return nil
 		},
 	}
+	lawFlag(cmd)
+	return cmd
 }

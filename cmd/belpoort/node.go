@@ -7,16 +7,17 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/belpoort/belpoort/cache"
 	"github.com/belpoort/belpoort/eligibility"
-	"github.com/belpoort/belpoort/eligibility/law"
 	"github.com/belpoort/belpoort/journal"
 	"github.com/belpoort/belpoort/keyring"
 	"github.com/belpoort/belpoort/ledger"
@@ -32,6 +33,7 @@ type nodeOptions struct {
 	certificate, key, clients string // TLS files; "" for none
 	plaintext                 bool   // beyond loopback without TLS
 	keys                      string // key file; "" for the data folder's own
+	law                       string // folder with the law; "" for the law of this binary
 	cacheBytes                int64
 	log                       *zap.Logger
 }
@@ -68,7 +70,9 @@ func startNode(ctx context.Context, o nodeOptions) (*node, error) {
 }
 
 func (n *node) start(ctx context.Context, o nodeOptions) error {
-	nl, err := loadLaw()
+	book := lawIn(o.law)
+	seen := book.stamp()
+	nl, err := book.read()
 	if err != nil {
 		return err
 	}
@@ -95,6 +99,7 @@ func (n *node) start(ctx context.Context, o nodeOptions) error {
 		return err
 	}
 	n.follow(store)
+	n.followLaw(book, seen, metrics)
 	metrics.JournalLag(n.journal.Lag)
 	n.servePages(metrics)
 	return nil
@@ -164,12 +169,7 @@ func wordsUpTo[W interface {
 }
 
 func (n *node) serve(ctx context.Context, o nodeOptions, nl *eligibility.Law, ring *keyring.Ring, metrics *ops.Metrics) error {
-	reloaded := func(file string) func(error) {
-		return func(err error) {
-			metrics.Reloaded(file, err)
-			n.log.Info("file read again", zap.String("file", file), zap.Error(err))
-		}
-	}
+	reloaded := func(file string) func(error) { return n.reloaded(metrics, file) }
 	keyFile := o.keys
 	if keyFile == "" {
 		keyFile = o.data.keyFile()
@@ -182,7 +182,7 @@ func (n *node) serve(ctx context.Context, o nodeOptions, nl *eligibility.Law, ri
 	store := register{n.ledger}
 	config := server.Config{
 		Facts: store, Appender: store, Decisions: store, Cache: memory, Floors: memory, Journal: n.journal,
-		Journalled: n.journal.Stats().Appended, Law: func() *eligibility.Law { return nl }, Ring: ring, Keys: keys,
+		Journalled: n.journal.Stats().Appended, Law: nl, Ring: ring, Keys: keys,
 		Log: n.log, Metrics: metrics, Reflection: n.grpc.Addr().(*net.TCPAddr).IP.IsLoopback(),
 	}
 	if o.certificate != "" {
@@ -203,6 +203,32 @@ func (n *node) serve(ctx context.Context, o nodeOptions, nl *eligibility.Law, ri
 	n.serving = listener.Addr()
 	n.grpc = nil // the server closes it
 	return s.Start(listener)
+}
+
+// reloaded says what became of a file that was read again.
+func (n *node) reloaded(metrics *ops.Metrics, file string) func(error) {
+	return func(err error) {
+		metrics.Reloaded(file, err)
+		if err != nil {
+			n.log.Error("a changed file is wrong; what was in force stays so", zap.String("file", file), zap.Error(err))
+			return
+		}
+		n.log.Info("file read again", zap.String("file", file))
+	}
+}
+
+// followLaw puts a changed law file in force, and one that SIGHUP asks to be read again.
+func (n *node) followLaw(book lawFile, seen string, metrics *ops.Metrics) {
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGHUP)
+	ctx, stop := context.WithCancel(context.Background())
+	stopDecisions := n.stopFollowing
+	n.stopFollowing = func() {
+		signal.Stop(again)
+		stop()
+		stopDecisions()
+	}
+	n.following.Go(func() { book.follow(ctx, seen, again, n.server.UseLaw, n.reloaded(metrics, "law")) })
 }
 
 // useCatalogue puts the ledger's newest catalogue in force.
@@ -304,9 +330,6 @@ func (n *node) stopJournal() error {
 	}
 	return n.journal.Close()
 }
-
-// loadLaw reads the law in force.
-func loadLaw() (*eligibility.Law, error) { return law.NL() }
 
 func keyEntry(id, sum string, roles, organisations []string) string {
 	quoted := slices.Clone(organisations)

@@ -8,13 +8,13 @@ import (
 
 func scenariosCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "scenarios", Short: "Run the law as cases"}
-	cmd.AddCommand(&cobra.Command{
+	run := &cobra.Command{
 		Use: "run FILE...", Short: "Run scenario files through the engine that answers checks", Args: cobra.MinimumNArgs(1),
 		Long: `Run scenario files through the same engine that answers checks, without a service. One line for each scenario, "ok" or
 "FAIL" with what was wanted and what came, then "N passed, N failed". The form of the files is in docs/scenarios.md.`,
 		Example: "  belpoort scenarios run eligibility/testdata/nl.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			nl, err := loadLaw()
+			nl, err := loadLaw(cmd)
 			if err != nil {
 				return exit(exitFailed, err)
 			}
@@ -27,6 +27,8 @@ func scenariosCommand() *cobra.Command {
 			}
 			return nil
 		},
-	})
+	}
+	lawFlag(run)
+	cmd.AddCommand(run)
 	return cmd
 }

@@ -20,7 +20,8 @@ journal of decisions, the deployment's key, and an API key with which this comma
 
 gRPC is served on --grpc; health and metrics (/livez, /readyz, /metrics) over HTTP on --http. On loopback the service
 runs without TLS. Beyond loopback gRPC needs --tls-cert and --tls-key, or --plaintext where something else encrypts.
-Certificate and key files are read again when they change.
+Certificate, key and law files are read again when they change, the law file also on SIGHUP; where a changed file is
+wrong, what was in force stays so, and the log and belpoort_file_reloads_total say why.
 
 The service stops on SIGTERM or SIGINT: health turns red, requests under way are finished (10 seconds at most), and
 decisions on their way to the ledger are shipped.`,
@@ -35,6 +36,7 @@ decisions on their way to the ledger are shipped.`,
 	f.String("tls-client-ca", "", "PEM file with the authorities that sign clients' certificates; then every client needs one")
 	f.Bool("plaintext", false, "allow addresses beyond loopback without TLS")
 	f.String("api-keys", "", "YAML file with the API keys' hashes (default: keys/api-keys.yaml in the data folder)")
+	lawFlag(cmd)
 	f.Int("cache-mib", 512, "memory for eligibility records, in MiB")
 	f.String("log-level", "info", "debug, info, warn or error; debug logs every decision")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return serve(cmd) }
@@ -68,7 +70,7 @@ func serveOptions(cmd *cobra.Command) (nodeOptions, error) {
 	f := flags{cmd.Flags()}
 	o := nodeOptions{
 		data: folder(f.text("data")), grpc: f.text("grpc"), http: f.text("http"), certificate: f.text("tls-cert"),
-		key: f.text("tls-key"), clients: f.text("tls-client-ca"), plaintext: f.flag("plaintext"), keys: f.text("api-keys"),
+		key: f.text("tls-key"), clients: f.text("tls-client-ca"), plaintext: f.flag("plaintext"), keys: f.text("api-keys"), law: f.text("law"),
 		cacheBytes: int64(f.number("cache-mib")) << 20,
 	}
 	if (o.certificate == "") != (o.key == "") {

@@ -75,6 +75,8 @@ func translated(err error) error {
 		return server.ErrNotFound
 	case errors.As(err, &refused) && errors.Is(err, ledger.ErrRequestReused):
 		return &server.WriteError{Index: refused.Index, Err: server.ErrRequestReused}
+	case errors.As(err, &refused) && errors.Is(err, ledger.ErrReferenceTaken):
+		return &server.WriteError{Index: refused.Index, Err: server.ErrReferenceTaken}
 	}
 	return err
 }
