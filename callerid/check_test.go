@@ -17,10 +17,10 @@ var (
 	noon   = time.Date(2026, 11, 18, 12, 0, 0, 0, time.UTC)
 	tested = time.Date(2026, 8, 31, 10, 0, 0, 0, eligibility.Amsterdam)
 	stale  = time.Date(2027, 2, 28, 10, 0, 0, 0, eligibility.Amsterdam) // six months on, clamped to the month's end
-	plan   = &eligibility.Law{CallingCode: "+31", Ranges: []eligibility.Range{
+	plan   = &eligibility.Law{CallingCode: "+31", Plan: eligibility.NewPlan("+31", []eligibility.Range{
 		{Prefix: "+312", Lengths: 1 << 9, CallerID: eligibility.RangeAllowed},
 		{Prefix: "+319", Lengths: 1<<7 | 1<<9, CallerID: eligibility.RangeDenied},
-	}}
+	})}
 )
 
 func policy() *eligibility.Policy {

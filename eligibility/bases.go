@@ -14,6 +14,7 @@ func (q *question) bases(a *answer, who *subscriber, natural bool, p *past) {
 	switch c.Purpose {
 	case PurposeService:
 		a.hold(Basis{Kind: OKService, Since: always, Until: Never}, true)
+		q.requests(a, p) // an appointment lifts the hours of a service call too
 		return
 	case PurposeResearch:
 		a.hold(Basis{Kind: OKResearch, Since: always, Until: Never}, a.objected == always)
@@ -146,7 +147,7 @@ func (e *Eligibility) withdrawnFor(c *consent, organisation string, at Instant) 
 	}
 	for i := range e.withdrawals {
 		w := &e.withdrawals[i]
-		if w.at <= at && w.organisation == organisation && c.given <= w.at && slices.Contains(c.organisations, organisation) {
+		if w.at <= at && w.organisation == organisation && (c.given < w.at || c.given == w.at && !mutantWithdrawalTie) && slices.Contains(c.organisations, organisation) {
 			return true
 		}
 	}
@@ -158,7 +159,7 @@ func (q *question) requests(a *answer, p *past) {
 	campaign, policy := q.call.Campaign, q.call.Campaign.Policy
 	for i := range q.e.requests {
 		r := &q.e.requests[i]
-		if r.requested > a.at || r.organisation != campaign.Organisation.ID || r.product != campaign.Product {
+		if r.requested > a.at || r.organisation != campaign.Organisation.ID || r.product != campaign.Product || r.product == "" {
 			continue
 		}
 		until := r.until(policy)
@@ -167,11 +168,14 @@ func (q *question) requests(a *answer, p *past) {
 		if a.at >= until {
 			faults = faults.With(RequestExpired)
 		}
-		if p.used != always && p.used >= r.requested {
+		if p.used != always && p.used >= r.requested && !(mutantRequestTwice && p.used == r.requested) {
 			faults = faults.With(RequestUsed)
 		}
 		a.traceRequest(r, faults, until)
 		a.faults |= faults
+		if mutantAppointmentUsed {
+			q.keepsAppointment(a, r)
+		}
 		if faults != 0 {
 			continue
 		}
@@ -200,7 +204,9 @@ func (q *question) keepsAppointment(a *answer, r *request) {
 		return
 	}
 	from, until := r.callAt-appointmentWindow, r.callAt+appointmentWindow
-	a.until(from)
+	if !mutantUntilNoWindow {
+		a.until(from)
+	}
 	a.until(until)
 	if a.at >= from && a.at < until {
 		a.appointed = true
@@ -327,6 +333,9 @@ func (r *relationship) until(policy *Policy) Instant {
 		return Never
 	}
 	ended := localOf(r.ended).date
+	if mutantAnniversary {
+		ended = ended.AddDays(1)
+	}
 	if t := policy.RelationshipTerm; t.Months > 0 {
 		return ended.AddMonths(t.Months).Midnight()
 	}

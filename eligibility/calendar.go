@@ -20,10 +20,22 @@ const (
 	always Instant = math.MinInt64
 )
 
-// InstantOf converts a time; the zero time, which means "absent", becomes absent.
+// An instant can hold the years from 1678 to 2261; what lies far outside a telephone's life is never or always.
+const (
+	firstYear = 1700
+	lastYear  = 2200
+)
+
+// InstantOf converts a time; the zero time, which means "absent", becomes absent, and what lies outside the years from
+// 1700 to 2200 never or always.
 func InstantOf(t time.Time, absent Instant) Instant {
-	if t.IsZero() {
+	switch {
+	case t.IsZero():
 		return absent
+	case t.Year() > lastYear:
+		return Never
+	case t.Year() < firstYear:
+		return always
 	}
 	return Instant(t.UnixNano())
 }
@@ -119,10 +131,11 @@ type Duration struct {
 	Hours  int
 }
 
-// maxDurationNumber bounds what a duration may say; it keeps every sum inside the range of an Instant.
-const maxDurationNumber = 9999
+// maxDuration bounds what a duration may say, in each unit: about a hundred years of calendar, a year of hours.
+var maxDuration = Duration{Months: 1200, Days: 36_500, Hours: 9999}
 
-// ParseDuration reads "6 months", "30 days", "3 years", "72 hours", "1 day" or "72h"; the number is 1 to 9,999 (years: to 100).
+// ParseDuration reads "6 months", "30 days", "3 years", "72 hours", "1 day" or "72h": at least 1, at most 100 years or
+// 9,999 hours.
 func ParseDuration(s string) (Duration, error) {
 	number, unit, ok := strings.Cut(s, " ")
 	if !ok {
@@ -132,23 +145,26 @@ func ParseDuration(s string) (Duration, error) {
 		}
 	}
 	n, err := strconv.Atoi(number)
-	if err != nil || n < 1 || n > maxDurationNumber || number[0] == '+' {
-		return Duration{}, fmt.Errorf("%q is not a duration: the number must be 1 to %d", s, maxDurationNumber)
+	if err != nil || n < 1 || n > maxDuration.Days || number[0] == '+' {
+		return Duration{}, fmt.Errorf("%q is not a duration: the number must be a whole one from 1", s)
 	}
+	var d Duration
 	switch strings.TrimSuffix(unit, "s") {
 	case "hour":
-		return Duration{Hours: n}, nil
+		d.Hours = n
 	case "day":
-		return Duration{Days: n}, nil
+		d.Days = n
 	case "month":
-		return Duration{Months: n}, nil
+		d.Months = n
 	case "year":
-		if n > 100 {
-			return Duration{}, fmt.Errorf("%q is longer than 100 years", s)
-		}
-		return Duration{Months: 12 * n}, nil
+		d.Months = 12 * n
+	default:
+		return Duration{}, fmt.Errorf("%q is not a duration: the unit must be hours, days, months or years", s)
 	}
-	return Duration{}, fmt.Errorf("%q is not a duration: the unit must be hours, days, months or years", s)
+	if d.Hours > maxDuration.Hours || d.Months > maxDuration.Months {
+		return Duration{}, fmt.Errorf("%q is longer than 100 years, or 9999 hours", s)
+	}
+	return d, nil
 }
 
 // IsZero reports whether no duration is set.
@@ -258,6 +274,9 @@ func (l local) instant() Instant {
 
 // After is the instant a duration after i: calendar units keep the clock's time, hours are elapsed time.
 func (d Duration) After(i Instant) Instant {
+	if i == Never || i == always {
+		return i
+	}
 	if d.Hours > 0 {
 		return i + Instant(d.Hours)*Instant(time.Hour)
 	}

@@ -137,10 +137,10 @@ func (q *question) changes(a *answer, verdict Verdict, headline Reason) Instant 
 
 // obligations are the duties of a call on a basis (Tw 11.7(2), (4)(b), (5)(b), (6); CTM: identity and purpose at once).
 func (q *question) obligations(basis Reason) ObligationSet {
-	if basis == OKService || basis == OKResearch {
-		return 0
+	var set ObligationSet
+	if q.call.Campaign.telemarketing() {
+		set |= 1 << StateIdentity
 	}
-	set := ObligationSet(1 << StateIdentity)
 	switch basis {
 	case OKConsent, OKDonation, OKVolunteer, OKDemonstration, OKPublisher, OKLottery, OKCustomer:
 		set |= 1 << OfferObjection

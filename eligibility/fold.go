@@ -172,7 +172,8 @@ func (e *Eligibility) addConsent(c *Consent, position uint64) {
 		folded.givenLocal = localOf(given)
 	}
 	if c.Verified != nil {
-		folded.verified = e.date(c.Verified.At)
+		folded.verified = InstantOf(c.Verified.At, Never)
+		e.dates = append(e.dates, folded.verified)
 	}
 	for _, p := range c.Purposes {
 		folded.purposes |= 1 << p

@@ -105,7 +105,7 @@ func (q *question) reaches(o *objection) bool {
 	if other == nil || scope < ScopeBrand {
 		return false
 	}
-	return other.Brand != "" && (other.Brand == c.brand() || other.Brand == c.Organisation.Brand) ||
+	return other.Brand != "" && other.Brand == c.brand() ||
 		scope == ScopeGroup && other.Group != "" && other.Group == c.Organisation.Group
 }
 
@@ -213,7 +213,7 @@ func (q *question) add(a *answer, p *past, h *history, other *Campaign, midnight
 		if call.at > a.at {
 			return
 		}
-		if call.outcome == Answered && other != nil {
+		if call.outcome == Answered && (other != nil || mutantUnknownCampaign) {
 			p.answered = max(p.answered, call.at)
 		}
 		if sameProduct && c.Policy.RequestUsedBy.Has(call.outcome) {

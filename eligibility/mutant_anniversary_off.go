@@ -1,0 +1,5 @@
+//go:build !mutant_anniversary
+
+package eligibility
+
+const mutantAnniversary = false

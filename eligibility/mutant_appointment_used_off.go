@@ -1,0 +1,5 @@
+//go:build !mutant_appointment_used
+
+package eligibility
+
+const mutantAppointmentUsed = false

@@ -1,0 +1,5 @@
+//go:build !mutant_request_twice
+
+package eligibility
+
+const mutantRequestTwice = false

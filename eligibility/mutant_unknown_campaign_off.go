@@ -1,0 +1,5 @@
+//go:build !mutant_unknown_campaign
+
+package eligibility
+
+const mutantUnknownCampaign = false

@@ -1,0 +1,5 @@
+//go:build !mutant_until_no_window
+
+package eligibility
+
+const mutantUntilNoWindow = false

@@ -1,0 +1,5 @@
+//go:build !mutant_withdrawal_tie
+
+package eligibility
+
+const mutantWithdrawalTie = false
