@@ -59,17 +59,21 @@ func (q *question) consents(a *answer, p *past) {
 	if q.call.mode() == Automated {
 		article = a.regime.ConsentAutomated
 	}
+	expired, stale := Never, Never // the first ends of consents that do not hold anyway
 	for i := range q.e.consents {
 		c := &q.e.consents[i]
 		if c.given > a.at {
 			continue
 		}
-		faults, until := q.consentFaults(a, c, p)
+		faults, ends := q.consentFaults(a, c, p)
+		until := min(ends.expired, ends.stale)
 		a.traceConsent(q, c, article, faults, until)
 		a.faults |= faults
 		if faults != 0 {
+			expired, stale = min(expired, ends.expired), min(stale, ends.stale)
 			continue
 		}
+		a.until(until)
 		// an objection is lifted by a later consent at the person's own provable initiative only
 		free := a.objected == always || c.ownInitiative && c.given > a.objected && !q.call.Campaign.Policy.ReconsentNever
 		a.hold(Basis{Kind: OKConsent, Article: article, Position: c.position, Since: c.given, Until: until}, free)
@@ -77,22 +81,30 @@ func (q *question) consents(a *answer, p *past) {
 			return
 		}
 	}
+	// a further fault matters only where it would head the answer
+	if first := a.faults.First(); first != ConsentExpired && !a.faults.Has(Withdrawn) {
+		a.until(expired)
+		if first != ConsentStale {
+			a.until(stale)
+		}
+	}
 }
 
+// consentEnds is when a consent's period is over, and when the term for its first call is; Never: not by time alone.
+type consentEnds struct{ expired, stale Instant }
+
 // consentFaults is everything that is wrong with a consent for this call, and when it ends by time alone.
-func (q *question) consentFaults(a *answer, c *consent, p *past) (ReasonSet, Instant) {
+func (q *question) consentFaults(a *answer, c *consent, p *past) (ReasonSet, consentEnds) {
 	campaign, policy := q.call.Campaign, q.call.Campaign.Policy
 	var faults ReasonSet
 	if q.e.withdrawnFor(c, campaign.Organisation.ID, a.at) {
 		faults = faults.With(Withdrawn)
 	}
-	until, stale := c.ends(policy, p.answered > c.given && p.answered != always)
-	a.until(until)
-	a.until(stale)
-	if a.at >= until {
+	ends := c.ends(policy, p.answered > c.given && p.answered != always)
+	if a.at >= ends.expired {
 		faults = faults.With(ConsentExpired)
 	}
-	if a.at >= stale {
+	if a.at >= ends.stale {
 		faults = faults.With(ConsentStale)
 	}
 	if policy.RequireVerifiedConsent && c.verified > a.at {
@@ -110,31 +122,37 @@ func (q *question) consentFaults(a *answer, c *consent, p *past) (ReasonSet, Ins
 	if !c.phone || c.bundled && !policy.AllowBundledChannels {
 		faults = faults.With(ConsentChannel)
 	}
-	return faults, min(until, stale)
+	return faults, ends
 }
 
 // ends is when the consent's period is over (the one it names, else consent_max_age) and, unless a first call came, when
 // the term for the first call is (CTM 2024: the one its wording names, else first_call_within).
-func (c *consent) ends(policy *Policy, called bool) (until, stale Instant) {
-	until, stale = c.expires, Never
+func (c *consent) ends(policy *Policy, called bool) consentEnds {
+	ends := consentEnds{c.expires, Never}
 	if c.given == always {
-		return until, stale
+		return ends
 	}
-	if until == Never && !policy.ConsentMaxAge.IsZero() {
-		until = c.after(policy.ConsentMaxAge)
+	if ends.expired == Never && !policy.ConsentMaxAge.IsZero() {
+		ends.expired = c.after(policy.ConsentMaxAge)
 	}
-	if called {
-		return until, stale
+	switch {
+	case called:
+	case !c.firstCall.IsZero():
+		ends.stale = c.after(c.firstCall)
+	default:
+		ends.stale = c.after(policy.FirstCallWithin)
 	}
-	if !c.firstCall.IsZero() {
-		return until, c.after(c.firstCall)
-	}
-	return until, c.after(policy.FirstCallWithin)
+	return ends
 }
 
 // after is the instant a duration after the consent was given.
 func (c *consent) after(d Duration) Instant {
-	if d.Hours > 0 {
+	switch {
+	case d == twelveMonths:
+		return c.year
+	case d == sixMonths:
+		return c.halfYear
+	case d.Hours > 0:
 		return d.After(c.given)
 	}
 	return d.afterLocal(c.givenLocal)

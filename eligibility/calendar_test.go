@@ -73,7 +73,7 @@ func TestDurations(t *testing.T) {
 			t.Errorf("%s reads back as %v, %v", d, again, err)
 		}
 	}
-	for _, bad := range []string{"", "6", "months", "-1 days", "0 days", "1.5 hours", "+3 days", "6  months", "101 years", "10000 days", "h", "six months", "3 weeks"} {
+	for _, bad := range []string{"", "6", "months", "-1 days", "0 days", "1.5 hours", "+3 days", "6  months", "101 years", "36501 days", "1201 months", "10000 hours", "h", "six months", "3 weeks"} {
 		if d, err := ParseDuration(bad); err == nil {
 			t.Errorf("%q was read as %s", bad, d)
 		}

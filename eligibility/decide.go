@@ -5,7 +5,7 @@ import "time"
 // Decide answers whether a call may be made at an instant. It is pure: the same arguments give the same answer, for ever.
 func Decide(e *Eligibility, call *Call, cat *Catalogue, law *Law, at time.Time) Decision {
 	q := question{e: e, call: call, cat: cat, law: law}
-	answer := q.evaluate(Instant(at.UnixNano()), nil)
+	answer := q.evaluate(Instant(at.UnixNano()), nil, nil)
 	return q.decision(&answer)
 }
 
@@ -31,21 +31,22 @@ type answer struct {
 	objected          Instant
 	objectionPosition uint64
 	// appointed: the call rests on an appointment made for now, which lifts the hours.
-	appointed     bool
-	hours         Reason
-	hoursNext     Instant
-	next          Instant
-	callerIDKnown bool
-	trace         *trace
+	appointed bool
+	hours     Reason
+	hoursNext Instant
+	next      Instant
+	callerID  CallerIDFinding
+	trace     *trace
 }
 
-// evaluate asks every gate in the order of the headlines.
-func (q *question) evaluate(at Instant, t *trace) answer {
+// evaluate asks every gate in the order of the headlines. before, where not nil, is the answer of an earlier instant: what
+// cannot have changed since is taken from it, and the hours of a call that is refused anyway are left out.
+func (q *question) evaluate(at Instant, t *trace, before *answer) answer {
 	a := answer{at: at, today: localOf(at), objected: always, next: q.e.nextDate(at), trace: t}
 	if !q.jurisdiction(&a) {
 		return a
 	}
-	q.callerID(&a)
+	q.callerID(&a, before)
 	who := q.e.subscriberAt(at)
 	natural := q.natural(who)
 	q.objection(&a, natural)
@@ -54,13 +55,15 @@ func (q *question) evaluate(at Instant, t *trace) answer {
 	past := q.history(&a)
 	q.bases(&a, who, natural, &past)
 	q.limits(&a, &past)
-	q.openingHours(&a)
+	if before == nil || a.refused == 0 && a.basis.Kind != 0 {
+		q.openingHours(&a)
+	}
 	return a
 }
 
 // decision turns what was found into the answer for the caller.
 func (q *question) decision(a *answer) Decision {
-	d := Decision{Verdict: a.verdict(), Reasons: a.reasons(), CallerIDKnown: a.callerIDKnown}
+	d := Decision{Verdict: a.verdict(), Reasons: a.reasons(), CallerIDKnown: a.callerID.Registered}
 	d.Reason = d.Reasons.First()
 	if a.regime != nil {
 		d.Regime = a.regime.ID
@@ -126,7 +129,7 @@ func (q *question) changes(a *answer, verdict Verdict, headline Reason) Instant 
 		case a.next == Never:
 			return Never
 		default:
-			*a = q.evaluate(a.next, nil)
+			*a = q.evaluate(a.next, nil, a)
 		}
 		if a.verdict() != verdict || a.reasons().First() != headline {
 			break

@@ -10,7 +10,7 @@ import (
 func Explain(e *Eligibility, call *Call, cat *Catalogue, law *Law, at time.Time) (Decision, []Step) {
 	q := question{e: e, call: call, cat: cat, law: law}
 	t := &trace{}
-	a := q.evaluate(Instant(at.UnixNano()), t)
+	a := q.evaluate(Instant(at.UnixNano()), t, nil)
 	return q.decision(&a), t.steps
 }
 

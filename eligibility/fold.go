@@ -43,6 +43,8 @@ type consent struct {
 	person        string
 	given         Instant
 	givenLocal    local
+	halfYear      Instant // six and twelve months after it was given: the law's defaults, so mostly what is asked
+	year          Instant
 	expires       Instant // Never: it names no period
 	firstCall     Duration
 	verified      Instant // Never: nobody did
@@ -170,6 +172,7 @@ func (e *Eligibility) addConsent(c *Consent, position uint64) {
 	}
 	if given != always {
 		folded.givenLocal = localOf(given)
+		folded.halfYear, folded.year = sixMonths.afterLocal(folded.givenLocal), twelveMonths.afterLocal(folded.givenLocal)
 	}
 	if c.Verified != nil {
 		folded.verified = InstantOf(c.Verified.At, Never)
@@ -180,6 +183,8 @@ func (e *Eligibility) addConsent(c *Consent, position uint64) {
 	}
 	e.consents = append(e.consents, folded)
 }
+
+var sixMonths, twelveMonths = Duration{Months: 6}, Duration{Months: 12}
 
 // consentShown tells whether a consent carries all that the sender must be able to show (Tw 11.7(1); AVG 7(1)).
 func consentShown(c *Consent) bool {
@@ -290,7 +295,7 @@ func (e *Eligibility) ReadTime() time.Time { return e.readTime }
 
 // MemorySize is about how many bytes the record occupies.
 func (e *Eligibility) MemorySize() int {
-	size := 336 + len(e.subscribers)*88 + len(e.consents)*232 + len(e.withdrawals)*24 + len(e.relationships)*72 +
+	size := 336 + len(e.subscribers)*88 + len(e.consents)*248 + len(e.withdrawals)*24 + len(e.relationships)*72 +
 		len(e.requests)*56 + len(e.objections)*64 + len(e.histories)*40 + len(e.lists)*40 + len(e.dates)*8
 	for i := range e.consents {
 		c := &e.consents[i]

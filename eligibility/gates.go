@@ -35,16 +35,19 @@ func (a *answer) refuse(r Reason) {
 
 // callerID asks whether the number may be shown: not withheld (Tw 11.7(8), until 2026-06-30 (7)), recognisable, the
 // organisation's own, reachable and published (CTM 2024).
-func (q *question) callerID(a *answer) {
+func (q *question) callerID(a *answer, before *answer) {
 	c := q.call.Campaign
-	finding := q.cat.CallerIDs.Check(CallerIDQuestion{
-		Number: q.call.CallerID, Presentation: q.call.Presentation, Organisation: c.Organisation.ID, Policy: c.Policy,
-		Law: q.law, At: a.at,
-	})
-	a.refuse(finding.Reason)
-	a.next = min(a.next, finding.Changes)
-	a.callerIDKnown = finding.Registered
-	a.traceCallerID(finding)
+	if before != nil && a.at < before.callerID.Changes {
+		a.callerID = before.callerID
+	} else {
+		a.callerID = q.cat.CallerIDs.Check(CallerIDQuestion{
+			Number: q.call.CallerID, Presentation: q.call.Presentation, Organisation: c.Organisation.ID, Policy: c.Policy,
+			Law: q.law, At: a.at,
+		})
+	}
+	a.refuse(a.callerID.Reason)
+	a.next = min(a.next, a.callerID.Changes)
+	a.traceCallerID(a.callerID)
 }
 
 // subscriberAt is the statement about the subscriber that counts at an instant; nil where there is none.
