@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -8,12 +9,12 @@ import (
 	"github.com/belpoort/belpoort/eligibility"
 )
 
-const benchCallees = 1 << 19
+const benchCallees = 1 << 19 // far more than a processor's own cache holds
 
-func filled(b *testing.B) (*Memory[*note], []eligibility.CalleeToken) {
+func filled(b *testing.B, callees int) (*Memory[*note], []eligibility.CalleeToken) {
 	b.Helper()
 	m := NewMemory[*note](Options{MaxBytes: 1 << 30})
-	tokens := make([]eligibility.CalleeToken, benchCallees)
+	tokens := make([]eligibility.CalleeToken, callees)
 	now := time.Now()
 	for i := range tokens {
 		tokens[i] = token(uint64(i))
@@ -28,18 +29,22 @@ func filled(b *testing.B) (*Memory[*note], []eligibility.CalleeToken) {
 }
 
 func BenchmarkGet(b *testing.B) {
-	m, tokens := filled(b)
-	b.RunParallel(func(pb *testing.PB) {
-		for i := rand.Uint32(); pb.Next(); i++ {
-			if _, ok := m.Get(ctx, tokens[i*2654435761%benchCallees]); !ok {
-				b.Error("gone")
-			}
-		}
-	})
+	for _, callees := range []int{1 << 12, benchCallees} {
+		b.Run(fmt.Sprintf("callees=%d", callees), func(b *testing.B) {
+			m, tokens := filled(b, callees)
+			b.RunParallel(func(pb *testing.PB) {
+				for i := rand.Uint32(); pb.Next(); i++ {
+					if _, ok := m.Get(ctx, tokens[i*2654435761%uint32(callees)]); !ok {
+						b.Error("gone")
+					}
+				}
+			})
+		})
+	}
 }
 
 func BenchmarkCurrent(b *testing.B) {
-	m, tokens := filled(b)
+	m, tokens := filled(b, benchCallees)
 	b.RunParallel(func(pb *testing.PB) {
 		for i := rand.Uint32(); pb.Next(); i++ {
 			if !m.Current(tokens[i*2654435761%benchCallees], 10) {
@@ -51,7 +56,7 @@ func BenchmarkCurrent(b *testing.B) {
 
 // BenchmarkPut replaces records, each by a newer one.
 func BenchmarkPut(b *testing.B) {
-	m, tokens := filled(b)
+	m, tokens := filled(b, benchCallees)
 	now := time.Now()
 	b.RunParallel(func(pb *testing.PB) {
 		position := uint64(11)

@@ -212,6 +212,9 @@ func holdsCallee(t *testing.T, s Store[*note], c *clock) {
 func holdsNoCallee(t *testing.T, s Store[*note], c *clock) {
 	wantPut(t, s, c.at(eligibility.CalleeToken{}, 10), false)
 	wantGet(t, s, eligibility.CalleeToken{}, nil)
+	s.Raise(eligibility.CalleeToken{}, 5)
+	wantCurrent(t, s, eligibility.CalleeToken{}, 4, false)
+	wantCurrent(t, s, eligibility.CalleeToken{}, 5, true)
 }
 
 // holdsRaiseAtOnce: readers, and writers with late records, race with rising floors; nobody sees a record below a floor

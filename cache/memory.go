@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"math/rand/v2"
 
 	"github.com/belpoort/belpoort/eligibility"
 )
@@ -21,6 +22,7 @@ func NewMemory[R Record](opts Options) *Memory[R] {
 	}
 	m := &Memory[R]{opts: opts.withDefaults()}
 	for i := range m.shards {
+		m.shards[i].dice = rand.Uint64()
 		m.shards[i].share = m.opts.MaxBytes / shardCount
 		m.shards[i].records = newTable[R](leastSlots)
 		m.shards[i].floors = newTable[uint64](leastSlots)

@@ -15,7 +15,7 @@ type shard[R Record] struct {
 	floors   table[uint64]
 	lowWater uint64 // the highest floor given up: whoever has no floor here may have lost one up to this
 	held     int64  // sum of the records' MemorySize
-	hand     int    // at where eviction goes on
+	dice     uint64 // where eviction looks next
 	counts   Stats
 
 	_ [64]byte // neighbours are locked by other processors
@@ -44,21 +44,22 @@ func (s *shard[R]) put(callee *eligibility.CalleeToken, r R) {
 	s.held += size
 }
 
-// drop takes the record out of its at.
+// drop takes the record out of the table.
 func (s *shard[R]) drop(at int) {
 	s.held -= int64(s.records.slots[at].value.MemorySize())
 	s.records.remove(at)
 	s.records.shrink()
 }
 
-// evict drops the record under the hand, which goes round and round: every record gets one turn.
+// evict drops a record at random. Going round in slot order would be no less fair, but leaves the table crowded ahead of
+// the place it has come to.
 func (s *shard[R]) evict() {
+	s.dice = s.dice*6364136223846793005 + 1442695040888963407
 	mask := len(s.records.slots) - 1
-	at := s.hand & mask
+	at := int(s.dice>>33) & mask
 	for s.records.slots[at].key.IsZero() {
 		at = (at + 1) & mask
 	}
-	s.hand = at // where another may have moved to
 	s.counts.Evicted++
 	s.drop(at)
 }
@@ -72,7 +73,7 @@ func (s *shard[R]) makeRoom(size int64) {
 // raise sets a floor that is higher than the callee's present one.
 func (s *shard[R]) raise(callee *eligibility.CalleeToken, position uint64) {
 	if callee.IsZero() {
-		s.lowWater = position // there is no at for it; refusing more is safe
+		s.lowWater = position // the table cannot hold it; refusing more is safe
 		return
 	}
 	if _, known := s.floors.find(callee); !known && s.floors.full() {

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -102,7 +103,7 @@ func (j *Journal) enter(ctx context.Context, payload []byte) (*group, uint64, er
 		if err == nil {
 			break
 		}
-		if err != ErrFull {
+		if !errors.Is(err, ErrFull) {
 			return nil, 0, err
 		}
 		j.want(j.open)

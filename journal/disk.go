@@ -128,7 +128,7 @@ func (f osFile) size() (int64, error) {
 // again repeats a call that a signal cut short. Such a call has not run to its end, so no write error was taken in by it.
 func again(call func() error) error {
 	for {
-		if err := call(); err != syscall.EINTR {
+		if err := call(); !errors.Is(err, syscall.EINTR) {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"maps"
@@ -20,12 +21,89 @@ type memDisk struct {
 	files map[string]*memFile
 	made  int
 	trace *trace
+
+	gate sync.RWMutex
+	life int // of the process; what an earlier one holds is dead
 }
 
 type memFile struct {
 	disk *memDisk
 	id   int
 	data []byte
+}
+
+// memProcess is the directory as one process has it open, until it is killed.
+type memProcess struct {
+	*memDisk
+	life int
+}
+
+type memHandle struct {
+	file
+	process memProcess
+}
+
+var errKilled = errors.New("process was killed")
+
+func (d *memDisk) process() memProcess { return memProcess{d, d.life} }
+
+// kill ends the process that has the directory open, as kill -9 does: what it wrote stays, synced or not.
+func (d *memDisk) kill() {
+	d.gate.Lock()
+	defer d.gate.Unlock()
+	d.life++
+}
+
+// alive runs what the process does, unless it was killed.
+func (p memProcess) alive(do func() error) error {
+	p.gate.RLock()
+	defer p.gate.RUnlock()
+	if p.life != p.memDisk.life {
+		return errKilled
+	}
+	return do()
+}
+
+func (p memProcess) opened(f file, err error) (file, error) {
+	if err != nil {
+		return nil, err
+	}
+	return memHandle{f, p}, nil
+}
+
+func (p memProcess) create(name string) (f file, err error) {
+	err = p.alive(func() error { f, err = p.memDisk.create(name); return err })
+	return p.opened(f, err)
+}
+
+func (p memProcess) open(name string) (f file, err error) {
+	err = p.alive(func() error { f, err = p.memDisk.open(name); return err })
+	return p.opened(f, err)
+}
+
+func (p memProcess) rename(from, to string) error {
+	return p.alive(func() error { return p.memDisk.rename(from, to) })
+}
+
+func (p memProcess) remove(name string) error {
+	return p.alive(func() error { return p.memDisk.remove(name) })
+}
+
+func (p memProcess) sync() error { return p.alive(p.memDisk.sync) }
+
+func (h memHandle) WriteAt(b []byte, off int64) (n int, err error) {
+	err = h.process.alive(func() error { n, err = h.file.WriteAt(b, off); return err })
+	return n, err
+}
+
+func (h memHandle) Truncate(size int64) error {
+	return h.process.alive(func() error { return h.file.Truncate(size) })
+}
+
+// sync takes a little time, so that groups form and an acknowledgement that does not wait for it shows.
+func (h memHandle) sync() error {
+	time.Sleep(50 * time.Microsecond)
+	return h.process.alive(h.file.sync)
 }
 
 func newMemDisk(t *trace) *memDisk { return &memDisk{files: map[string]*memFile{}, trace: t} }
@@ -143,11 +221,7 @@ func (f *memFile) Truncate(size int64) error {
 	return nil
 }
 
-// sync takes a little time, so that groups form and an acknowledgement that does not wait for it shows.
 func (f *memFile) sync() error {
-	if f.disk.trace != nil {
-		time.Sleep(50 * time.Microsecond)
-	}
 	f.disk.trace.add(op{kind: opSync, file: f.id})
 	return nil
 }

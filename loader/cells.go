@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -17,8 +18,8 @@ import (
 // maxCell is more than any field may hold; the fields' own limits are the API's.
 const maxCell = 2048
 
-// read takes one trimmed cell. The fault lacks column and value.
-func (c *column) read(cell string) (value, *fault) {
+// read takes one trimmed cell, at a moment that counts as now. The fault lacks column and value.
+func (c *column) read(cell string, now time.Time) (value, *fault) {
 	switch {
 	case cell == "":
 		return value{}, &fault{reason: Missing, problem: "is empty"}
@@ -39,7 +40,7 @@ func (c *column) read(cell string) (value, *fault) {
 	case words:
 		return c.readWords(cell)
 	case moment, latest, date:
-		return c.readTime(cell)
+		return c.readTime(cell, now)
 	case yesNo:
 		yes, ok := readYes(cell)
 		return value{yes: yes}, faultUnless(ok, BadWord, "must be ja or nee")
@@ -116,12 +117,15 @@ func (c *column) readWords(cell string) (value, *fault) {
 	return v, faultUnless(len(v.words) > 0, Missing, "is empty")
 }
 
-func (c *column) readTime(cell string) (value, *fault) {
+func (c *column) readTime(cell string, now time.Time) (value, *fault) {
 	if c.as == date {
 		d, problem := readDate(cell)
 		return value{text: d.String()}, faultUnless(problem == "", BadDate, problem)
 	}
 	t, problem := readMoment(cell, c.as == latest)
+	if d, noDay := readDate(cell); c.as == latest && noDay == "" {
+		t = endOf(d, now)
+	}
 	if problem != "" {
 		return value{}, &fault{reason: BadDate, problem: problem}
 	}

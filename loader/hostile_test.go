@@ -157,7 +157,7 @@ func TestSpellingsOfOneFile(t *testing.T) {
 		"headers":          "CALLEE;Organization;Opt-Out Date;VIA\n" + goodRow,
 		"quoted":           objectionHeader + "\"0612345678\";\"a\";\"2026-01-01\";\"web\"\n",
 		"spaces":           objectionHeader + " 0612345678 ;\u00a0a ; 2026-01-01; web \n",
-		"API words":        objectionHeader + "+31612345678;a;2026-01-01T00:00:00+01:00;VIA_WEB\n",
+		"API words":        objectionHeader + "+31612345678;a;2026-01-01T23:59:59.999999999+01:00;VIA_WEB\n",
 	} {
 		facts, rejects, _, err := load(t, Objections, file)
 		if err != nil || len(facts) != 1 || len(rejects) != 0 {
@@ -165,7 +165,7 @@ func TestSpellingsOfOneFile(t *testing.T) {
 			continue
 		}
 		if o := facts[0].GetFact().GetObjection(); facts[0].GetCallee() != "+31612345678" || o.GetOrganisation() != "a" ||
-			o.GetVia() != belpoortv1.Via_VIA_WEB || o.GetObjectTime().GetSeconds() != 1767222000 {
+			o.GetVia() != belpoortv1.Via_VIA_WEB || o.GetObjectTime().GetSeconds() != 1767308399 {
 			t.Errorf("%s: %v", name, facts[0])
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -18,13 +19,14 @@ type timestamp = timestamppb.Timestamp
 type layout struct {
 	kind    kind
 	prefix  string // of request ids
+	now     time.Time
 	columns []*column
 	headers []string // as the file writes them; a column that is passed over has no column
 }
 
 // layOut matches a header with the columns of a kind.
 func layOut(opts Options, header row) (*layout, error) {
-	l := &layout{kind: kinds[opts.Kind], prefix: opts.Name + "/" + string(opts.Kind) + "/"}
+	l := &layout{now: opts.Clock(), kind: kinds[opts.Kind], prefix: opts.Name + "/" + string(opts.Kind) + "/"}
 	problem := func(format string, args ...any) error {
 		return &FileError{header.line, "is the header, and " + fmt.Sprintf(format, args...)}
 	}
@@ -146,7 +148,7 @@ func (l *layout) read(d *draft, cells []string) *fault {
 		if cell == "" && !c.required {
 			continue
 		}
-		v, fault := c.read(cell)
+		v, fault := c.read(cell, l.now)
 		if fault != nil && !(mutantHalfRow && c.as == moment) {
 			fault.column, fault.value = l.headers[i], masked(c.as, cell)
 			return fault

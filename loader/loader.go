@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
 )
@@ -56,6 +57,8 @@ type Options struct {
 	DryRun bool
 	// IgnoreUnknown passes over columns that the kind does not know. Otherwise they are an error: a misspelt header would lose data.
 	IgnoreUnknown bool
+	// Clock tells what day is today; nil: time.Now.
+	Clock func() time.Time
 	// Progress is called after every batch, on the goroutine of Import.
 	Progress func(Progress)
 }
@@ -120,6 +123,9 @@ func (o *Options) check(to Recorder) error {
 	}
 	if o.BatchSize == 0 {
 		o.BatchSize = MaxBatch
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
 	}
 	if o.BatchSize < 0 || o.BatchSize > MaxBatch {
 		return fmt.Errorf("batch size must be 1 to %d", MaxBatch)

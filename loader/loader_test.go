@@ -136,7 +136,7 @@ func TestEveryKind(t *testing.T) {
 		{
 			Objections, "telefoon;organisatie;verzet_op;via;reikwijdte;product;door\n(06) 12345678;voltwerk;18-11-2026;keuzemenu;product;gas;huisgenoot\n",
 			&belpoortv1.Fact{Kind: &belpoortv1.Fact_Objection{Objection: &belpoortv1.Objection{
-				Organisation: "voltwerk", ObjectTime: amsterdam(t, "2026-11-18T00:00:00+01:00"), Via: belpoortv1.Via_VIA_IVR,
+				Organisation: "voltwerk", ObjectTime: amsterdam(t, "2026-11-18T23:59:59.999999999+01:00"), Via: belpoortv1.Via_VIA_IVR,
 				Scope: belpoortv1.ObjectionScope_OBJECTION_SCOPE_PRODUCT, Product: "gas", By: belpoortv1.ObjectedBy_OBJECTED_BY_HOUSEHOLD_MEMBER,
 			}}},
 		},

@@ -45,6 +45,15 @@ func readMoment(s string, later bool) (t time.Time, problem string) {
 	return inAmsterdam(date, c, later)
 }
 
+// endOf is the last instant of a day: an objection of which only the day is known may have come after everything else of
+// that day. Today's is taken from its first midnight, since what lies ahead has no effect yet.
+func endOf(d eligibility.Date, now time.Time) time.Time {
+	if end := d.AddDays(1).Midnight().Time().Add(-1); end.Before(now) {
+		return end
+	}
+	return d.Midnight().Time()
+}
+
 func firstNonEmpty(a, b string) string {
 	if a != "" {
 		return a

@@ -3,6 +3,8 @@ package loader
 import (
 	"testing"
 	"time"
+
+	"github.com/belpoort/belpoort/eligibility"
 )
 
 func TestMoments(t *testing.T) {
@@ -95,4 +97,31 @@ func TestMomentsThatAreNone(t *testing.T) {
 			t.Errorf("%q: %v, %q, want %q", s, got, problem, want)
 		}
 	}
+}
+
+// An objection of which only the day is known may have come after everything else of that day; today's counts at once.
+func TestADateAloneOfAnObjection(t *testing.T) {
+	now := time.Date(2026, 11, 20, 15, 0, 0, 0, eligibility.Amsterdam)
+	for written, want := range map[string]time.Time{
+		"19-11-2026":       time.Date(2026, 11, 20, 0, 0, 0, -1, eligibility.Amsterdam),
+		"20-11-2026":       time.Date(2026, 11, 20, 0, 0, 0, 0, eligibility.Amsterdam),
+		"24-10-2026":       time.Date(2026, 10, 25, 0, 0, 0, -1, eligibility.Amsterdam),
+		"19-11-2026 00:00": time.Date(2026, 11, 19, 0, 0, 0, 0, eligibility.Amsterdam),
+	} {
+		for as, want := range map[cell]time.Time{latest: want, moment: midnightOf(t, written)} {
+			v, fault := (&column{as: as}).read(written, now)
+			if fault != nil || !v.time.AsTime().Equal(want) {
+				t.Errorf("%s as %d: %v, %v, want %s", written, as, v.time, fault, want)
+			}
+		}
+	}
+}
+
+func midnightOf(t *testing.T, s string) time.Time {
+	t.Helper()
+	at, problem := readMoment(s, false)
+	if problem != "" {
+		t.Fatal(problem)
+	}
+	return at
 }

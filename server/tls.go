@@ -11,15 +11,21 @@ import (
 	"time"
 )
 
-// TLSConfig is TLS 1.3 with the certificate of two PEM files. clientCAFile, where not "", holds the authorities one of
+// Protocols that a listener may speak over TLS.
+var (
+	GRPC = []string{"h2"}
+	HTTP = []string{"http/1.1"}
+)
+
+// TLSConfig is TLS 1.3 for the protocols, with the certificate of two PEM files. clientCAFile, where not "", holds the authorities one of
 // which must have signed every client's certificate. The files are looked at once a second and read again when they
 // changed; connections that stand keep what they began with. report is told of every reading, with the error that kept
 // the old certificate in use or nil; it may be nil.
-func TLSConfig(certFile, keyFile, clientCAFile string, report func(error)) (*tls.Config, error) {
+func TLSConfig(protocols []string, certFile, keyFile, clientCAFile string, report func(error)) (*tls.Config, error) {
 	if report == nil {
 		report = func(error) {}
 	}
-	w := &certificates{cert: certFile, key: keyFile, clientCA: clientCAFile, report: report}
+	w := &certificates{protocols: protocols, cert: certFile, key: keyFile, clientCA: clientCAFile, report: report}
 	loaded, err := w.read()
 	if err != nil {
 		return nil, err
@@ -28,7 +34,7 @@ func TLSConfig(certFile, keyFile, clientCAFile string, report func(error)) (*tls
 	w.looked.Store(time.Now().UnixNano())
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
-		NextProtos: []string{"h2"},
+		NextProtos: protocols,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			w.look(time.Now())
 			return w.current.Load().config, nil
@@ -37,6 +43,7 @@ func TLSConfig(certFile, keyFile, clientCAFile string, report func(error)) (*tls
 }
 
 type certificates struct {
+	protocols           []string
 	cert, key, clientCA string
 	report              func(error)
 	current             atomic.Pointer[loadedCertificates]
@@ -77,7 +84,7 @@ func (w *certificates) read() (*loadedCertificates, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate %s with key %s: %w", w.cert, w.key, err)
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"}, Certificates: []tls.Certificate{pair}}
+	config := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: w.protocols, Certificates: []tls.Certificate{pair}}
 	if w.clientCA != "" {
 		if config.ClientCAs, err = readAuthorities(w.clientCA); err != nil {
 			return nil, err

@@ -102,7 +102,7 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 	ca, dir := newIssuer(t), t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 	ca.write("first", certFile, keyFile)
-	config, err := TLSConfig(certFile, keyFile, "", nil)
+	config, err := TLSConfig(GRPC, certFile, keyFile, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestClientCertificatesAreAskedFor(t *testing.T) {
 	ca.write("client", file("c.crt"), file("c.key"))
 	other.write("stranger", file("x.crt"), file("x.key"))
 	write(t, file("ca.crt"), string(ca.pem))
-	config, err := TLSConfig(file("s.crt"), file("s.key"), file("ca.crt"), nil)
+	config, err := TLSConfig(GRPC, file("s.crt"), file("s.key"), file("ca.crt"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestClientCertificatesAreAskedFor(t *testing.T) {
 		if files[2] != "" {
 			ca = file(files[2])
 		}
-		if _, err := TLSConfig(file(files[0]), file(files[1]), ca, nil); err == nil {
+		if _, err := TLSConfig(GRPC, file(files[0]), file(files[1]), ca, nil); err == nil {
 			t.Errorf("%v are taken", files)
 		}
 	}

@@ -26,6 +26,8 @@ func clientFlags(cmd *cobra.Command) {
 	f.String("address", "127.0.0.1:2357", "where the service serves gRPC")
 	f.String("key-file", "", "file with the API key (default: keys/operator.key in the data folder)")
 	f.String("tls-ca", "", "PEM file with the authority of the service's certificate; switches TLS on")
+	f.String("tls-client-cert", "", "PEM file with this client's certificate, where the service wants one")
+	f.String("tls-client-key", "", "PEM file with that certificate's key")
 	f.Duration("timeout", 10*time.Second, "how long to wait for an answer")
 }
 
@@ -41,7 +43,7 @@ func connect(cmd *cobra.Command) (*connection, error) {
 	if err != nil {
 		return nil, usage(err)
 	}
-	transport, err := transportOf(f.text("tls-ca"))
+	transport, err := transportOf(f)
 	if err != nil {
 		return nil, usage(err)
 	}
@@ -65,7 +67,11 @@ func readKey(f flags) (string, error) {
 	return strings.TrimSpace(string(key)), err
 }
 
-func transportOf(authority string) (credentials.TransportCredentials, error) {
+func transportOf(f flags) (credentials.TransportCredentials, error) {
+	authority, certificate, key := f.text("tls-ca"), f.text("tls-client-cert"), f.text("tls-client-key")
+	if (certificate == "") != (key == "") || certificate != "" && authority == "" {
+		return nil, errors.New("--tls-client-cert, --tls-client-key and --tls-ca belong together")
+	}
 	if authority == "" {
 		return insecure.NewCredentials(), nil
 	}
@@ -77,7 +83,15 @@ func transportOf(authority string) (credentials.TransportCredentials, error) {
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("%s holds no certificate in PEM", authority)
 	}
-	return credentials.NewTLS(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}), nil
+	config := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}
+	if certificate != "" {
+		pair, err := tls.LoadX509KeyPair(certificate, key)
+		if err != nil {
+			return nil, fmt.Errorf("--tls-client-cert: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return credentials.NewTLS(config), nil
 }
 
 // bearer sends the key with every call. It goes over plain text only because the operator chose an address without TLS;

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/belpoort/belpoort/cache"
 	"github.com/belpoort/belpoort/eligibility"
+	"github.com/belpoort/belpoort/eligibility/law"
 	"github.com/belpoort/belpoort/journal"
 	"github.com/belpoort/belpoort/keyring"
 	"github.com/belpoort/belpoort/ledger"
@@ -101,8 +103,7 @@ func (n *node) start(ctx context.Context, o nodeOptions) error {
 	n.follow(store)
 	n.followLaw(book, seen, metrics)
 	metrics.JournalLag(n.journal.Lag)
-	n.servePages(metrics)
-	return nil
+	return n.servePages(o, metrics)
 }
 
 // listen takes the ports first, so that a port in use changes nothing on disk.
@@ -112,7 +113,7 @@ func (n *node) listen(o nodeOptions) error {
 		flag    string
 		address string
 		tls     bool
-	}{{&n.grpc, "grpc", o.grpc, o.certificate != ""}, {&n.httpOn, "http", o.http, false}} {
+	}{{&n.grpc, "grpc", o.grpc, o.certificate != ""}, {&n.httpOn, "http", o.http, o.certificate != ""}} {
 		listener, err := net.Listen("tcp", l.address)
 		if err != nil {
 			return fmt.Errorf("--%s: %w", l.flag, err)
@@ -182,11 +183,11 @@ func (n *node) serve(ctx context.Context, o nodeOptions, nl *eligibility.Law, ri
 	store := register{n.ledger}
 	config := server.Config{
 		Facts: store, Appender: store, Decisions: store, Cache: memory, Floors: memory, Journal: n.journal,
-		Journalled: n.journal.Stats().Appended, Law: nl, Ring: ring, Keys: keys,
+		Journalled: n.journal.Stats().Appended, Law: nl, ParseLaw: law.Parse, Ring: ring, Keys: keys,
 		Log: n.log, Metrics: metrics, Reflection: n.grpc.Addr().(*net.TCPAddr).IP.IsLoopback(),
 	}
 	if o.certificate != "" {
-		if config.TLS, err = server.TLSConfig(o.certificate, o.key, o.clients, reloaded("certificate")); err != nil {
+		if config.TLS, err = server.TLSConfig(server.GRPC, o.certificate, o.key, o.clients, reloaded("certificate")); err != nil {
 			return err
 		}
 	}
@@ -260,7 +261,7 @@ func (n *node) follow(store ledger.Ledger) {
 	})
 }
 
-func (n *node) servePages(metrics *ops.Metrics) {
+func (n *node) servePages(o nodeOptions, metrics *ops.Metrics) error {
 	live := func() error { return n.journal.Err() }
 	n.http = &http.Server{
 		Handler: metrics.Handler(live, n.server.Ready), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
@@ -268,12 +269,20 @@ func (n *node) servePages(metrics *ops.Metrics) {
 	}
 	listener := n.httpOn
 	n.servingHTTP = listener.Addr()
+	if o.certificate != "" {
+		config, err := server.TLSConfig(server.HTTP, o.certificate, o.key, o.clients, nil)
+		if err != nil {
+			return err
+		}
+		listener = tls.NewListener(listener, config)
+	}
 	n.httpOn = nil // the server closes it
 	go func() {
 		if err := n.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			n.log.Error("metrics and health are no longer served", zap.Error(err))
 		}
 	}()
+	return nil
 }
 
 // wait returns when the node must stop: asked to, or because the journal failed, after which no ALLOW is possible.

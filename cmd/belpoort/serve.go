@@ -19,7 +19,7 @@ func serveCommand() *cobra.Command {
 journal of decisions, the deployment's key, and an API key with which this command line finds the service by itself.
 
 gRPC is served on --grpc; health and metrics (/livez, /readyz, /metrics) over HTTP on --http. On loopback the service
-runs without TLS. Beyond loopback gRPC needs --tls-cert and --tls-key, or --plaintext where something else encrypts.
+runs without TLS. Beyond loopback it needs --tls-cert and --tls-key, for both, or --plaintext where something else encrypts.
 Certificate, key and law files are read again when they change, the law file also on SIGHUP; where a changed file is
 wrong, what was in force stays so, and the log and belpoort_file_reloads_total say why.
 

@@ -1,0 +1,184 @@
+// Package belpoort_test holds the walls of the house: which room may import which, and why.
+// It reads every Go file of the module, whatever its build tags, and must not know what the rooms do.
+package belpoort_test
+
+import (
+	"os"
+	"regexp"
+	"testing"
+)
+
+// A room is one folder with Go files; paths are relative to the module's root.
+type room struct {
+	path      string
+	imports   []string // rooms it may import
+	inTests   []string // rooms its tests may import besides
+	libraries []string // third-party import paths, or their beginnings; tests are free
+	pure      bool     // no import or call listed in impureImports and impureTime
+	because   string
+}
+
+var rooms = []room{
+	{
+		path:    "proto/belpoort/v1",
+		because: "the words on the wire are generated, and everybody may read them",
+		libraries: []string{
+			"google.golang.org/protobuf", "google.golang.org/grpc",
+		},
+	},
+	{
+		path:    "eligibility",
+		inTests: []string{"eligibility/law", "callerid"},
+		pure:    true,
+		because: "the law is a pure function of facts and an instant, so that a decision can be replayed years later",
+	},
+	{
+		path:      "eligibility/law",
+		imports:   []string{"eligibility"},
+		libraries: []string{"go.yaml.in/yaml/v3"},
+		pure:      true,
+		because:   "the regimes are dated data embedded in the binary; decoding them needs YAML and nothing of the machine",
+	},
+	{
+		path:      "telephony",
+		libraries: []string{"github.com/nyaruka/phonenumbers"},
+		because:   "a number's one canonical form must not depend on who asks",
+	},
+	{
+		path:    "callerid",
+		imports: []string{"eligibility"},
+		because: "an immutable register judged by the law's words; who fills it is not its business",
+	},
+	{
+		path:    "keyring",
+		imports: []string{"telephony", "eligibility"},
+		because: "it turns canonical numbers into callee tokens and seals them, and stores nothing else",
+	},
+	{
+		path:      "ledger",
+		imports:   []string{"eligibility"},
+		inTests:   []string{"ledger/ledgertest"},
+		libraries: []string{"github.com/pressly/goose/v3", "modernc.org/sqlite"},
+		because:   "the durable record must outlive the wire format, the cache and the doors",
+	},
+	{
+		path:    "ledger/ledgertest",
+		imports: []string{"eligibility", "ledger"},
+		because: "one suite holds every ledger to the same contract, and cannot see which one it has before it",
+	},
+	{
+		path:    "journal",
+		imports: []string{"eligibility"},
+		because: "it must work when everything else is down, so it needs files and the law's words only",
+	},
+	{
+		path:    "cache",
+		imports: []string{"eligibility"},
+		because: "an untrusted speed layer that never sees the ledger, so it cannot become a second truth",
+	},
+	{
+		path:      "record",
+		imports:   []string{"proto/belpoort/v1", "eligibility", "telephony"},
+		libraries: []string{"google.golang.org/protobuf"},
+		because:   "it translates between the words on the wire and the law's facts, in this one place",
+	},
+	{
+		path:      "scenario",
+		imports:   []string{"eligibility", "eligibility/law", "telephony", "callerid"},
+		libraries: []string{"go.yaml.in/yaml/v3"},
+		because:   "the law as cases: it judges with the law itself and needs no store, door or clock",
+	},
+	{
+		path:      "loader",
+		imports:   []string{"ledger", "cache", "callerid", "eligibility", "telephony", "proto/belpoort/v1", "record"},
+		libraries: []string{"golang.org/x/text", "google.golang.org/protobuf"},
+		because:   "files go into the ledger and warm the cache; it serves nobody",
+	},
+	{
+		path:      "ops",
+		libraries: []string{"github.com/prometheus/client_golang"},
+		because:   "metrics, health and pages are told what to show, so they can watch any room",
+	},
+	{
+		path:    "server",
+		imports: []string{"proto/belpoort/v1", "record", "eligibility", "callerid", "telephony", "keyring", "ops"},
+		inTests: []string{"ledger", "journal", "cache", "eligibility/law"},
+		libraries: []string{
+			"go.uber.org/zap", "go.yaml.in/yaml/v3", "golang.org/x/sync", "google.golang.org/genproto/googleapis/rpc",
+			"google.golang.org/grpc", "google.golang.org/protobuf",
+		},
+		because: "the doors declare the small interfaces they need; the stores behind them are chosen in cmd",
+	},
+	{
+		path: "cmd/belpoort",
+		imports: []string{
+			"cache", "callerid", "eligibility", "eligibility/law", "examples", "journal", "keyring", "ledger", "loader",
+			"ops", "proto/belpoort/v1", "record", "scenario", "server", "telephony",
+		},
+		libraries: []string{
+			"github.com/spf13/cobra", "github.com/spf13/pflag", "go.uber.org/zap", "go.yaml.in/yaml/v3",
+			"google.golang.org/grpc", "google.golang.org/protobuf",
+		},
+		because: "one place wires all rooms",
+	},
+	{
+		path:    "examples",
+		inTests: []string{"eligibility", "eligibility/law", "loader", "proto/belpoort/v1", "record", "scenario"},
+		because: "sample files know how call centres write, not how we read",
+	},
+	{
+		path:    "docs",
+		inTests: []string{"callerid", "eligibility", "eligibility/law", "loader", "scenario"},
+		because: "pages are held to what the rooms say in public and to what the binary does",
+	},
+	{
+		path:    "deploy",
+		because: "it packs the binary as a user would, from outside",
+	},
+	{
+		path:    ".",
+		because: "this test reads the house and is no part of it",
+	},
+}
+
+// impureImports are what a pure room may not import, with everything below it.
+var impureImports = map[string]string{
+	"context":      "the law has nobody to wait for",
+	"crypto/rand":  "the same facts must give the same decision",
+	"database/sql": "facts are handed in, not fetched",
+	"log":          "a decision tells its reasons in its result",
+	"math/rand":    "the same facts must give the same decision",
+	"net":          "facts are handed in, not fetched",
+	"os":           "the machine it runs on must not change the law",
+	"syscall":      "the machine it runs on must not change the law",
+	"unsafe":       "a wrong answer must not come from memory tricks",
+}
+
+// impureTime are the names of package time that read the machine's clock, wait for it, or depend on its zone.
+var impureTime = map[string]bool{
+	"After": true, "AfterFunc": true, "Local": true, "NewTicker": true, "NewTimer": true, "Now": true,
+	"Since": true, "Sleep": true, "Tick": true, "Until": true,
+}
+
+func TestRoomsKeepTheirWalls(t *testing.T) {
+	files, err := readHouse(os.DirFS("."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, complaint := range complaints(modulePath(t, "go.mod"), rooms, files) {
+		t.Error(complaint)
+	}
+}
+
+func modulePath(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^module (\S+)$`).FindSubmatch(text)
+	if found == nil {
+		t.Fatalf("%s names no module", file)
+	}
+	return string(found[1])
+}

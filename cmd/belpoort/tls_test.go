@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// authority signs certificates for a test.
+type authority struct {
+	t    testing.TB
+	dir  string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t testing.TB) *authority {
+	a := &authority{t: t, dir: t.TempDir()}
+	a.cert, a.key = a.sign("ca", &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil, nil)
+	return a
+}
+
+func (a *authority) file(name string) string { return filepath.Join(a.dir, name) }
+
+// sign writes name.crt and name.key.
+func (a *authority) sign(name string, template, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	template.SerialNumber, template.Subject = big.NewInt(time.Now().UnixNano()), pkix.Name{CommonName: name}
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	if parent == nil {
+		parent, parentKey = template, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, parentKey)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	write(a.t, a.dir, name+".crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	write(a.t, a.dir, name+".key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})))
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return cert, key
+}
+
+func (a *authority) issue(name string) {
+	a.sign(name, &x509.Certificate{
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}, a.cert, a.key)
+}
+
+// With a certificate gRPC and HTTP speak TLS only; with an authority for clients, only to those who have a certificate.
+func TestServeWithTLS(t *testing.T) {
+	a := newAuthority(t)
+	a.issue("server")
+	a.issue("client")
+	data, grpc, web := filepath.Join(t.TempDir(), "data"), freeAddress(t), freeAddress(t)
+	done := make(chan int, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		var out bytes.Buffer
+		code := run(ctx, []string{"serve", "--data", data, "--grpc", grpc, "--http", web, "--tls-cert", a.file("server.crt"),
+			"--tls-key", a.file("server.key"), "--tls-client-ca", a.file("ca.crt"), "--log-level", "warn"}, nil, &out, &out)
+		done <- code
+	}()
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	pair, err := tls.LoadX509KeyPair(a.file("client.crt"), a.file("client.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}}}}
+	eventually(t, "ready over HTTPS", func() bool {
+		response, err := client.Get("https://" + web + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		return response.StatusCode == 200
+	})
+	ask := []string{"check", "112", "--campaign", "none", "--caller-id", "112", "--data", data, "--address", grpc, "--timeout", "5s"}
+	with := append(ask, "--tls-ca", a.file("ca.crt"))
+	mutual := append(with, "--tls-client-cert", a.file("client.crt"), "--tls-client-key", a.file("client.key"))
+	if code, out := cli(t, mutual...); code != exitUsage || !strings.Contains(out, "CAMPAIGN_UNKNOWN") {
+		t.Errorf("with a client certificate: exit %d: %s", code, out)
+	}
+	for name, args := range map[string][]string{"plain text": ask, "no client certificate": with} {
+		if code, out := cli(t, args...); code != exitUnavailable {
+			t.Errorf("%s: exit %d: %s", name, code, out)
+		}
+	}
+	if status, _ := get(web, "/readyz"); status == 200 {
+		t.Error("HTTP without TLS was answered")
+	}
+	stop()
+	if code := <-done; code != exitOK {
+		t.Errorf("serve ended with %d", code)
+	}
+}

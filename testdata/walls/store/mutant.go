@@ -1,0 +1,5 @@
+//go:build mutant_store
+
+package store
+
+import _ "house.test/door"

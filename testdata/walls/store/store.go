@@ -1,0 +1,6 @@
+package store
+
+import (
+	_ "example.test/sql/driver"
+	_ "house.test/law"
+)
