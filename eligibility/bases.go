@@ -67,7 +67,7 @@ func (q *question) consents(a *answer, p *past) {
 		}
 		faults, ends := q.consentFaults(a, c, p)
 		until := min(ends.expired, ends.stale)
-		a.traceConsent(q, c, article, faults, until)
+		a.traceConsent(c, article, faults, until)
 		a.faults |= faults
 		if faults != 0 {
 			expired, stale = min(expired, ends.expired), min(stale, ends.stale)

@@ -2,6 +2,7 @@ package eligibility_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,13 +130,43 @@ func TestExplainAgreesWithDecide(t *testing.T) {
 	for range 20_000 {
 		call, facts, at := w.question()
 		d := Decide(fold(facts), call, w.cat, w.law, at)
-		e, steps := Explain(fold(facts), call, w.cat, w.law, at)
+		e, steps := Explain(fold(facts), call, w.cat, w.law, at, pick(w, English, Dutch))
 		if d != e {
 			t.Fatalf("decided %+v\nexplained %+v", d, e)
 		}
 		if len(steps) == 0 {
 			t.Fatal("no steps")
 		}
+	}
+}
+
+// Every rule is told in both languages, about the same facts, with what it rests on, and never shows a number.
+func TestStepsAreToldInBothLanguages(t *testing.T) {
+	w := newWorld(t, 9)
+	rules := map[string]int{}
+	for range 5_000 {
+		call, facts, at := w.question()
+		_, english := Explain(fold(facts), call, w.cat, w.law, at, English)
+		_, dutch := Explain(fold(facts), call, w.cat, w.law, at, Dutch)
+		if len(english) != len(dutch) {
+			t.Fatalf("%d steps in English, %d in Dutch", len(english), len(dutch))
+		}
+		for i, s := range english {
+			rules[s.Rule]++
+			d := dutch[i]
+			if d.Rule != s.Rule || d.Reason != s.Reason || d.Article != s.Article || d.Position != s.Position || s.Inputs == "" || d.Inputs == "" {
+				t.Fatalf("%+v\n%+v", s, d)
+			}
+			if strings.Contains(s.Inputs+d.Inputs, "12345678") || strings.Contains(s.Inputs+d.Inputs, "%!") {
+				t.Fatalf("%q, %q", s.Inputs, d.Inputs)
+			}
+			if s.Source == "" && s.Rule != "campaign" && !(s.Rule == "callee" && s.Reason != 0) && s.Rule != "regime" {
+				t.Fatalf("%s rests on nothing: %+v", s.Rule, s)
+			}
+		}
+	}
+	if len(rules) != 15 {
+		t.Errorf("met %d kinds of rule: %v", len(rules), rules)
 	}
 }
 

@@ -113,6 +113,7 @@ type Step struct {
 	Passed   bool
 	Reason   Reason // 0 where the rule passed without one
 	Inputs   string // never a telephone number
-	Article  string
+	Article  string // or the policy setting that decides
+	Source   string // on what the rule rests
 	Position uint64 // of the fact looked at; 0: none
 }

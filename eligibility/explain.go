@@ -6,35 +6,61 @@ import (
 	"time"
 )
 
+// Language is the language in which steps are told.
+type Language uint8
+
+// The languages.
+const (
+	English Language = iota
+	Dutch
+)
+
 // Explain decides as Decide does, by the same code, and shows every rule tried, in order.
-func Explain(e *Eligibility, call *Call, cat *Catalogue, law *Law, at time.Time) (Decision, []Step) {
+func Explain(e *Eligibility, call *Call, cat *Catalogue, law *Law, at time.Time, language Language) (Decision, []Step) {
 	q := question{e: e, call: call, cat: cat, law: law}
-	t := &trace{}
+	t := &trace{language: language}
 	a := q.evaluate(Instant(at.UnixNano()), t, nil)
 	return q.decision(&a), t.steps
 }
 
-// trace collects the rules tried; the methods below do nothing where there is none.
-type trace struct{ steps []Step }
+// trace collects the rules tried. Where there is none, the methods below do nothing.
+type trace struct {
+	language Language
+	steps    []Step
+}
 
-func (a *answer) step(rule string, reason Reason, article string, position uint64, format string, args ...any) {
-	passed := reason == 0 || reason < CalleeInvalid
+// say chooses between the two languages.
+func (t *trace) say(english, dutch string) string {
+	if t.language == Dutch {
+		return dutch
+	}
+	return english
+}
+
+// step adds a rule; what it rests on is given as articles and sources.
+func (a *answer) step(rule string, reason Reason, article, source string, position uint64, format string, args ...any) {
 	a.trace.steps = append(a.trace.steps, Step{
-		Rule: rule, Passed: passed, Reason: reason, Inputs: fmt.Sprintf(format, args...), Article: article, Position: position,
+		Rule: rule, Passed: reason < CalleeInvalid, Reason: reason, Inputs: fmt.Sprintf(format, args...), Article: article,
+		Source: source, Position: position,
 	})
+}
+
+// setting adds a rule that rests on a policy setting.
+func (a *answer) setting(q *question, rule string, reason Reason, setting string, format string, args ...any) {
+	a.step(rule, reason, setting, q.law.Sources[setting], 0, format, args...)
 }
 
 func (a *answer) traceCallee(q *question, found Reason) {
 	if a.trace == nil {
 		return
 	}
-	inputs := "no number that can be called"
+	inputs, source := a.trace.say("no number that can be called", "geen nummer dat gebeld kan worden"), ""
 	if r, ok := q.law.RangeOf(q.call.Callee); ok {
-		inputs = "range " + r.Prefix
+		inputs, source = a.trace.say("range ", "reeks ")+r.Prefix, r.Source
 	} else if q.call.Callee != "" && !q.law.Governs(q.call.Callee) {
-		inputs = "a number of another country"
+		inputs = a.trace.say("a number of another country", "een nummer van een ander land")
 	}
-	a.step("callee", found, "Nummerplan telefoon- en ISDN-diensten", 0, "%s", inputs)
+	a.step("callee", found, "Nummerplan telefoon- en ISDN-diensten", source, 0, "%s", inputs)
 }
 
 func (a *answer) traceRegime() {
@@ -42,45 +68,48 @@ func (a *answer) traceRegime() {
 		return
 	}
 	if a.regime == nil {
-		a.step("regime", JurisdictionUnsupported, "", 0, "no regime is loaded for %s", stamp(a.at))
+		a.step("regime", JurisdictionUnsupported, "", "", 0, a.trace.say("no regime is loaded for %s", "voor %s is geen wet geladen"),
+			a.stamp(a.at))
 		return
 	}
-	a.step("regime", 0, "", 0, "%s, dial instant %s", a.regime.ID, stamp(a.at))
+	a.step("regime", 0, a.regime.ID, a.regime.Source, 0, a.trace.say("dial instant %s", "moment van bellen %s"), a.stamp(a.at))
 }
 
-func (a *answer) traceCallerID(f CallerIDFinding) {
+func (a *answer) traceCallerID(q *question) {
 	if a.trace == nil {
 		return
 	}
-	known := "not in the register"
-	if f.Registered {
-		known = "in the register"
+	known := a.trace.say("not in the register", "niet in het register")
+	if a.callerID.Registered {
+		known = a.trace.say("in the register", "in het register")
 	}
-	a.step("caller-id", f.Reason, a.regime.CallerID+"; CTM 2024", 0, "%s, %s", known, changing(f.Changes))
+	a.step("caller-id", a.callerID.Reason, a.regime.CallerID, a.regime.Source+"; "+q.law.Sources["caller_id_test_max_age"], 0,
+		"%s, %s", known, a.lasting(a.callerID.Changes))
 }
 
 func (a *answer) traceObjection(q *question, ignored bool) {
 	if a.trace == nil {
 		return
 	}
-	switch {
+	switch article, source := a.regime.Objection, a.regime.Source; {
 	case ignored:
-		a.step("objection", 0, a.regime.Objection, 0, "objections do not reach this call")
+		a.step("objection", 0, article, source, 0, "%s", a.trace.say("objections do not reach this call", "verzet raakt dit gesprek niet"))
 	case a.objected != always:
-		a.step("objection", Objected, a.regime.Objection, a.objectionPosition, "objected at %s", stamp(a.objected))
+		a.step("objection", Objected, article, source, a.objectionPosition, a.trace.say("objected at %s", "verzet op %s"), a.stamp(a.objected))
 	default:
-		a.step("objection", 0, a.regime.Objection, 0, "%d objections held, none reaches this call", len(q.e.objections))
+		a.step("objection", 0, article, source, 0, a.trace.say("%d objections held, none reaches this call",
+			"%d keer verzet bekend, geen ervan raakt dit gesprek"), len(q.e.objections))
 	}
 }
 
-func (a *answer) traceAge(p *Policy, found Reason) {
+func (a *answer) traceAge(q *question, found Reason) {
 	if a.trace == nil {
 		return
 	}
-	a.step("age", found, "CTM", 0, "minimum age %d", p.MinimumAge)
+	a.setting(q, "age", found, "minimum_age", a.trace.say("minimum age %d", "minimumleeftijd %d"), q.call.Campaign.Policy.MinimumAge)
 }
 
-func (a *answer) traceList(l *RequiredList, hit, stale bool) {
+func (a *answer) traceList(q *question, l *RequiredList, hit, stale bool) {
 	if a.trace == nil {
 		return
 	}
@@ -91,31 +120,25 @@ func (a *answer) traceList(l *RequiredList, hit, stale bool) {
 	if hit {
 		found = ListHit
 	}
-	a.step("list", found, "required_lists", 0, "%s: listed %t, copy too old %t", l.Name, hit, stale)
+	a.setting(q, "list", found, "required_lists", a.trace.say("%s: listed %s, copy too old %s", "%s: staat erop %s, kopie te oud %s"),
+		l.Name, a.yes(hit), a.yes(stale))
 }
 
-func (a *answer) traceConsent(q *question, c *consent, article string, faults ReasonSet, until Instant) {
+func (a *answer) traceConsent(c *consent, article string, faults ReasonSet, until Instant) {
 	if a.trace == nil {
 		return
 	}
-	found := OKConsent
-	if faults != 0 {
-		found = faults.First()
-	}
-	a.step("basis.consent", found, article, c.position, "consent %q given %s to %s for %s, %s%s", c.id, stamp(c.given),
-		strings.Join(c.organisations, ", "), strings.Join(c.products, ", "), ending(until), list(faults))
+	a.step("basis.consent", headline(OKConsent, faults), article, a.regime.Source, c.position,
+		a.trace.say("consent %q given %s to %s for %s, %s%s", "toestemming %q gegeven %s aan %s voor %s, %s%s"),
+		c.id, a.stamp(c.given), strings.Join(c.organisations, ", "), strings.Join(c.products, ", "), a.ending(until), list(faults))
 }
 
 func (a *answer) traceRequest(r *request, faults ReasonSet, until Instant) {
 	if a.trace == nil {
 		return
 	}
-	found := OKRequested
-	if faults != 0 {
-		found = faults.First()
-	}
-	a.step("basis.request", found, a.regime.Requested, r.position, "asked %s about %s, %s%s", stamp(r.requested), r.product,
-		ending(until), list(faults))
+	a.step("basis.request", headline(OKRequested, faults), a.regime.Requested, a.regime.Source, r.position,
+		a.trace.say("asked %s about %s, %s%s", "gevraagd %s over %s, %s%s"), a.stamp(r.requested), r.product, a.ending(until), list(faults))
 }
 
 func (a *answer) traceBusiness(s *subscriber, outside bool) {
@@ -129,8 +152,9 @@ func (a *answer) traceBusiness(s *subscriber, outside bool) {
 	case outside:
 		found = OKOutsideEEA
 	}
-	a.step("basis.business", found, a.regime.Published, s.position, "%s, published for unsolicited calls %t, outside the EEA %t",
-		s.kind, s.published, outside)
+	a.step("basis.business", found, a.regime.Published, a.regime.Source, s.position,
+		a.trace.say("%s, published for unsolicited calls %s, outside the EEA %s", "%s, bekendgemaakt voor ongevraagde oproepen %s, buiten de EER %s"),
+		s.kind, a.yes(s.published), a.yes(outside))
 }
 
 func (a *answer) traceLegalPerson(automated bool) {
@@ -138,30 +162,29 @@ func (a *answer) traceLegalPerson(automated bool) {
 		return
 	}
 	if automated {
-		a.step("basis.legal-person", AutomatedWithoutConsent, a.regime.ConsentAutomated, 0, "a machine calls a legal person")
+		a.step("basis.legal-person", AutomatedWithoutConsent, a.regime.ConsentAutomated, a.regime.Source, 0, "%s",
+			a.trace.say("a machine calls a legal person", "een machine belt een rechtspersoon"))
 		return
 	}
-	a.step("basis.legal-person", OKLegalPerson, a.regime.LegalPerson, 0, "a human calls a legal person")
+	a.step("basis.legal-person", OKLegalPerson, a.regime.LegalPerson, a.regime.Source, 0, "%s",
+		a.trace.say("a human calls a legal person", "een mens belt een rechtspersoon"))
 }
 
 func (a *answer) traceNoRelationship(r *relationship) {
 	if a.trace == nil {
 		return
 	}
-	a.step("basis.relationship", NoBasis, "", r.position, "%s with %s is no basis for this organisation under %s", r.kind,
-		r.organisation, a.regime.ID)
+	a.step("basis.relationship", NoBasis, a.regime.ID, a.regime.Source, r.position, a.trace.say("%s with %s is no basis for this organisation",
+		"%s bij %s is geen grondslag voor deze organisatie"), r.kind, r.organisation)
 }
 
 func (a *answer) traceRelationship(r *relationship, rule *RelationshipBasis, faults ReasonSet, until Instant) {
 	if a.trace == nil {
 		return
 	}
-	found := rule.Reason
-	if faults != 0 {
-		found = faults.First()
-	}
-	a.step("basis.relationship", found, rule.Article, r.position, "%s with %s about %s since %s, %s%s", r.kind, r.organisation,
-		r.product, stamp(r.started), ending(until), list(faults))
+	a.step("basis.relationship", headline(rule.Reason, faults), rule.Article, rule.Source, r.position,
+		a.trace.say("%s with %s about %s since %s, %s%s", "%s bij %s over %s sinds %s, %s%s"), r.kind, r.organisation, r.product,
+		a.stamp(r.started), a.ending(until), list(faults))
 }
 
 func (a *answer) traceLimits(q *question, p *past, tooMany, cooling bool) {
@@ -169,11 +192,12 @@ func (a *answer) traceLimits(q *question, p *past, tooMany, cooling bool) {
 		return
 	}
 	c := q.call.Campaign
-	a.step("attempts", when(tooMany, Attempts), "max_attempts", 0, "%d of %d today, %d of %d in this campaign", p.today,
+	a.setting(q, "attempts", when(tooMany, Attempts), "max_attempts",
+		a.trace.say("%d of %d today, %d of %d in this campaign", "%d van %d vandaag, %d van %d in deze campagne"), p.today,
 		c.Policy.MaxAttemptsPerDay, p.inCampaign, c.Policy.MaxAttemptsPerCampaign)
-	a.step("abandoned", when(cooling, AbandonedCooldown), "abandoned_cooldown", 0, "last abandoned call %s, %s dialing",
-		stamp(p.abandoned), q.call.dialing())
-	a.step("campaign", when(c.Suspended, CampaignSuspended), "", 0, "suspended %t", c.Suspended)
+	a.setting(q, "abandoned", when(cooling, AbandonedCooldown), "abandoned_cooldown",
+		a.trace.say("last abandoned call %s, %s dialing", "laatste afgebroken oproep %s, kiezen %s"), a.stamp(p.abandoned), q.call.dialing())
+	a.step("campaign", when(c.Suspended, CampaignSuspended), "", "", 0, a.trace.say("suspended %s", "gestopt %s"), a.yes(c.Suspended))
 }
 
 func (a *answer) traceHours(q *question) {
@@ -181,12 +205,19 @@ func (a *answer) traceHours(q *question) {
 		return
 	}
 	if a.appointed {
-		a.step("hours", 0, "CTM; hours_exempt", 0, "the person's own appointment")
+		a.setting(q, "hours", 0, "hours_exempt", "%s", a.trace.say("the person's own appointment", "de eigen afspraak van de persoon"))
 		return
 	}
-	now := localOf(a.at)
-	a.step("hours", a.hours, "CTM; Winkeltijdenwet 2", 0, "%s %s in Amsterdam, %s", now.date.Weekday(), stamp(a.at),
-		changing(a.hoursNext))
+	a.setting(q, "hours", a.hours, "hours", a.trace.say("%s %s in Amsterdam, %s", "%s %s in Amsterdam, %s"),
+		a.weekday(localOf(a.at).date.Weekday()), a.stamp(a.at), a.lasting(a.hoursNext))
+}
+
+// headline is what a basis came to: that it holds, or its first fault.
+func headline(held Reason, faults ReasonSet) Reason {
+	if faults != 0 {
+		return faults.First()
+	}
+	return held
 }
 
 func when(failed bool, r Reason) Reason {
@@ -196,28 +227,36 @@ func when(failed bool, r Reason) Reason {
 	return 0
 }
 
-func stamp(i Instant) string {
-	switch i {
-	case always:
-		return "never"
-	case Never:
-		return "never"
+var dutchDays = [...]string{"zondag", "maandag", "dinsdag", "woensdag", "donderdag", "vrijdag", "zaterdag"}
+
+func (a *answer) weekday(d time.Weekday) string { return a.trace.say(d.String(), dutchDays[d]) }
+
+func (a *answer) yes(b bool) string {
+	if b {
+		return a.trace.say("yes", "ja")
+	}
+	return a.trace.say("no", "nee")
+}
+
+func (a *answer) stamp(i Instant) string {
+	if i == always || i == Never {
+		return a.trace.say("never", "nooit")
 	}
 	return i.Time().Format(time.RFC3339)
 }
 
-func ending(i Instant) string {
+func (a *answer) ending(i Instant) string {
 	if i == Never {
-		return "without end"
+		return a.trace.say("without end", "zonder einde")
 	}
-	return "until " + stamp(i)
+	return a.trace.say("until ", "tot ") + a.stamp(i)
 }
 
-func changing(i Instant) string {
+func (a *answer) lasting(i Instant) string {
 	if i == Never {
-		return "for good"
+		return a.trace.say("for good", "blijvend")
 	}
-	return "until " + stamp(i)
+	return a.trace.say("until ", "tot ") + a.stamp(i)
 }
 
 func list(faults ReasonSet) string {

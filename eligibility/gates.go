@@ -47,7 +47,7 @@ func (q *question) callerID(a *answer, before *answer) {
 	}
 	a.refuse(a.callerID.Reason)
 	a.next = min(a.next, a.callerID.Changes)
-	a.traceCallerID(a.callerID)
+	a.traceCallerID(q)
 }
 
 // subscriberAt is the statement about the subscriber that counts at an instant; nil where there is none.
@@ -130,7 +130,7 @@ func (q *question) age(a *answer, s *subscriber) {
 		a.next = min(a.next, birthday)
 	}
 	a.refuse(found)
-	a.traceAge(p, found)
+	a.traceAge(q, found)
 }
 
 // lists asks whether the callee stands on a list that must be respected, and how old our copy of it is.
@@ -153,7 +153,7 @@ func (q *question) lists(a *answer) {
 		if stale {
 			a.refuse(ListStale)
 		}
-		a.traceList(required, hit, stale)
+		a.traceList(q, required, hit, stale)
 	}
 }
 

@@ -14,6 +14,8 @@ type Law struct {
 	Plan         Plan
 	EEA          map[string]bool // ISO 3166 alpha-2
 	Defaults     Policy
+	// Sources says on what each policy setting rests.
+	Sources map[string]string
 }
 
 // Regime is the law between two instants. Regimes of one law do not overlap and stand in order of time.
@@ -29,6 +31,8 @@ type Regime struct {
 	CallerID string
 	// Objection is the article of the right of objection.
 	Objection string
+	// Source is where the regime was published.
+	Source string
 	// Relationships are the bases that rest on a relationship.
 	Relationships []RelationshipBasis
 }
@@ -37,6 +41,7 @@ type Regime struct {
 type RelationshipBasis struct {
 	Reason  Reason
 	Article string
+	Source  string
 	// Kinds are the kinds of relationship that count; ByPolicy takes them from the setting demonstration_counts.
 	Kinds    RelationshipSet
 	ByPolicy bool
@@ -72,6 +77,7 @@ type Range struct {
 	Lengths  uint32 // bit n is set when n digits after the calling code are right
 	Callee   RangeUse
 	CallerID RangeUse
+	Source   string
 }
 
 // regimeAt is the regime in force at an instant, nil where there is none, and the next instant at which another begins.

@@ -155,7 +155,7 @@ func (j *Journal) put(payload []byte) uint64 {
 	j.next++
 	j.room -= size
 	if j.spare == nil && j.room < j.segmentRoom()/2 {
-		j.askSpare()
+		_ = j.askSpare() // early: records still have room
 	}
 	return seq
 }

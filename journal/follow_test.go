@@ -72,7 +72,7 @@ func (k *keeper) Ship(ctx context.Context, _ string, from, through uint64, paylo
 			time.Sleep(time.Millisecond)
 			k.mu.Lock()
 			defer k.mu.Unlock()
-			k.commit(from, through, kept)
+			_ = k.commit(from, through, kept)
 		})
 		return errMishap
 	}

@@ -86,7 +86,7 @@ func appendAndKill(t *testing.T, dir string, cycle, lines int, acked map[uint64]
 	said := bufio.NewReader(out)
 	for n := 0; ; n++ {
 		if n == lines {
-			cmd.Process.Kill()
+			_ = cmd.Process.Kill()
 		}
 		line, err := said.ReadString('\n')
 		if errors.Is(err, io.EOF) {
@@ -102,7 +102,7 @@ func appendAndKill(t *testing.T, dir string, cycle, lines int, acked map[uint64]
 		}
 		acked[number] = payload
 	}
-	cmd.Wait()
+	_ = cmd.Wait()
 }
 
 // TestDiskFullForReal fills a file system of its own, where the kernel lets a process have one.

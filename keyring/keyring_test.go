@@ -140,7 +140,7 @@ func TestCheckValues(t *testing.T) {
 	if len(seen) != 50 {
 		t.Errorf("50 keys have %d check values", len(seen))
 	}
-	if ringOf(t, 1).CheckValue() != ringOf(t, 1).CheckValue() {
+	if one, again := ringOf(t, 1), ringOf(t, 1); one.CheckValue() != again.CheckValue() {
 		t.Error("one key has two check values")
 	}
 }

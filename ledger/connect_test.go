@@ -115,6 +115,9 @@ func plan(t *testing.T, s *SQLite, query string) string {
 		}
 		steps = append(steps, step)
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return strings.Join(steps, "; ")
 }
 

@@ -133,7 +133,7 @@ type VerifyReport struct {
 }
 
 // OK reports whether the ledger is as it was written.
-func (r VerifyReport) OK() bool { return r.Problem == "" }
+func (v VerifyReport) OK() bool { return v.Problem == "" }
 
 // Ledger is the durable record. All methods may be called concurrently. A read that meets a payload other than the one
 // that was written fails with ErrCorrupt.

@@ -75,6 +75,7 @@ func StepsToProto(steps []eligibility.Step) []*belpoortv1.RuleStep {
 	for _, s := range steps {
 		out = append(out, &belpoortv1.RuleStep{
 			Rule: s.Rule, Reason: belpoortv1.Reason(s.Reason), Passed: s.Passed, Inputs: s.Inputs, Article: s.Article, Position: s.Position,
+			Source: s.Source,
 		})
 	}
 	return out

@@ -14,12 +14,12 @@ tree_tags() {
 table() { grep -vE '^[[:space:]]*(#|$)' mutants.txt || true; }
 
 check_table() {
-  local differences
+  local differences malformed
+  malformed=$(table | awk 'NF != 3 {print "mutants.txt: want \"tag package test\", got: " $0}')
   differences=$(diff <(table | awk '{print $1}' | sort) <(tree_tags) | sed -n \
     -e 's/^< /mutants.txt names a mutant twice, or one that is not in the tree: /p' \
     -e 's/^> /mutants.txt lacks a mutant of the tree: /p' || true)
-  differences+=${differences:+$'\n'}$(table | awk 'NF != 3 {print "mutants.txt: want \"tag package test\", got: " $0}')
-  [ -z "$differences" ] || { echo "$differences"; return 1; }
+  [ -z "$malformed$differences" ] || { printf '%s\n' ${malformed:+"$malformed"} ${differences:+"$differences"}; return 1; }
 }
 
 # runs binary package test: prints the output of the chosen tests, run where `go test` runs them.

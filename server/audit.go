@@ -20,6 +20,9 @@ var (
 	lastInstant  = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
+// languages are those in which steps are told.
+var languages = map[string]eligibility.Language{"en": eligibility.English, "nl": eligibility.Dutch}
+
 // audit answers compliance.
 type audit struct {
 	belpoortv1.UnimplementedAuditServiceServer
@@ -61,7 +64,7 @@ func (a *audit) ExplainCall(
 	if err != nil {
 		return nil, err
 	}
-	d, steps := eligibility.Explain(e, &call, force.catalogue, force.law, at)
+	d, steps := eligibility.Explain(e, &call, force.catalogue, force.law, at, languages[language])
 	return explanation(&d, steps, force, e, at, language), nil
 }
 

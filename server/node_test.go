@@ -146,8 +146,12 @@ func (d *ledgerDoor) Ship(ctx context.Context, source string, from, through uint
 			Time: m.GetDecideTime().AsTime(), Campaign: m.GetCampaign(), Verdict: int32(m.GetVerdict()), Reason: int32(m.GetReason()),
 			Payload: payload,
 		}
-		hex.Decode(decision.ID[:], []byte(m.GetDecisionId()))
-		hex.Decode(decision.Callee[:], []byte(m.GetCalleeToken()))
+		if _, err := hex.Decode(decision.ID[:], []byte(m.GetDecisionId())); err != nil {
+			return err
+		}
+		if _, err := hex.Decode(decision.Callee[:], []byte(m.GetCalleeToken())); err != nil {
+			return err
+		}
 		decisions = append(decisions, decision)
 	}
 	return d.ledger.ShipDecisions(ctx, source, from-1, through, decisions)
@@ -288,7 +292,7 @@ func newNode(t testing.TB, dir string, change func(*Config)) *node {
 	records := cache.NewMemory[*eligibility.Eligibility](cache.Options{MaxBytes: 64 << 20, Clock: now})
 	c := Config{
 		Facts: n.door, Appender: n.door, Decisions: n.door, Cache: records, Floors: records, Journal: n.journal,
-		Journalled: j.Stats().Appended, Law: dutchLaw(), Ring: n.ring, Keys: keys, Log: log, Metrics: n.metrics, Clock: now,
+		Journalled: j.Stats().Appended, Law: dutchLaw(), ParseLaw: law.Parse, Ring: n.ring, Keys: keys, Log: log, Metrics: n.metrics, Clock: now,
 	}
 	if change != nil {
 		change(&c)

@@ -78,6 +78,11 @@ func (n *node) useEverywhere(number, id string, said *strings.Builder) {
 	keep(n.recordAs("register-acme", &belpoortv1.RecordFactRequest{Callee: number, Fact: consentOf("c", "acme"), RequestId: "r-" + id}))
 	keep(n.recordAs("register-acme", &belpoortv1.RecordFactRequest{Callee: number, Fact: consentOf("c", "0"+number[1:]), RequestId: "x-" + id}))
 	keep(n.explain("compliance-all", func(r *belpoortv1.ExplainCallRequest) { r.Callee = number }))
+	compared := comparedCall(number)
+	compared.CallerId = number
+	mixed := comparedCall(callee)
+	mixed.Campaign = number
+	keep(n.compareAs("compliance-all", supposePolicy(n.t, map[string]any{"minimum_age": 18}), []*belpoortv1.ComparedCall{compared, mixed}))
 	keep(n.object("ivr-acme", objectionOf(number, "o-"+id)))
 	keep(n.getObjection("ivr-acme", number))
 	keep(n.decisionAs("compliance-all", number))

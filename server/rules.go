@@ -69,6 +69,7 @@ var rules = map[string]rule{
 
 	belpoortv1.AuditService_ExplainCall_FullMethodName:   {roles: roleCompliance},
 	belpoortv1.AuditService_GetDecision_FullMethodName:   {roles: roleCompliance},
+	belpoortv1.AuditService_CompareCalls_FullMethodName:  {roles: roleCompliance},
 	belpoortv1.AuditService_ListDecisions_FullMethodName: {roles: roleCompliance},
 
 	healthv1.Health_Check_FullMethodName: {open: true},

@@ -39,12 +39,14 @@ type Config struct {
 	// Journalled is the last sequence number in the journal when the server starts; 0 for an empty one.
 	Journalled uint64
 	Law        *eligibility.Law // in force at the start; see UseLaw
-	Ring       *keyring.Ring
-	Keys       *Keys
-	Log        *zap.Logger
-	Metrics    *ops.Metrics
-	Clock      func() time.Time // optional: time.Now
-	TLS        *tls.Config      // optional: plain text
+	// ParseLaw reads a law file that a client supposes to be in force, whole; its errors name the file, line and key.
+	ParseLaw func(name string, data []byte) (*eligibility.Law, error)
+	Ring     *keyring.Ring
+	Keys     *Keys
+	Log      *zap.Logger
+	Metrics  *ops.Metrics
+	Clock    func() time.Time // optional: time.Now
+	TLS      *tls.Config      // optional: plain text
 	// Reflection offers the API's description to anybody who can connect; for loopback.
 	Reflection bool
 	// LedgerReads bounds how many callees' facts are read at the same time; optional: 256.
@@ -54,7 +56,7 @@ type Config struct {
 func (c *Config) check() error {
 	for name, present := range map[string]bool{
 		"Facts": c.Facts != nil, "Appender": c.Appender != nil, "Decisions": c.Decisions != nil, "Cache": c.Cache != nil,
-		"Floors": c.Floors != nil, "Journal": c.Journal != nil, "Law": c.Law != nil, "Ring": c.Ring != nil,
+		"Floors": c.Floors != nil, "Journal": c.Journal != nil, "Law": c.Law != nil, "ParseLaw": c.ParseLaw != nil, "Ring": c.Ring != nil,
 		"Keys": c.Keys != nil, "Log": c.Log != nil, "Metrics": c.Metrics != nil,
 	} {
 		if !present {
@@ -86,6 +88,7 @@ type Server struct {
 	log       *zap.Logger
 	metrics   *ops.Metrics
 	clock     func() time.Time
+	parseLaw  func(name string, data []byte) (*eligibility.Law, error)
 
 	force    atomic.Pointer[inForce]
 	applying sync.Mutex // one catalogue at a time
@@ -123,7 +126,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		facts:    newFactReader(c.Facts, c.LedgerReads, c.Clock),
 		appender: c.Appender, decisions: c.Decisions, cache: c.Cache, floors: c.Floors, journal: c.Journal,
-		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, clock: c.Clock,
+		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, clock: c.Clock, parseLaw: c.ParseLaw,
 		writes: make(chan struct{}, maxWrites), health: health.NewServer(), served: make(chan error, 1),
 	}
 	s.facts.panicked = s.panicked
@@ -188,8 +191,7 @@ func (s *Server) Start(l net.Listener) error {
 	go func() { s.served <- s.grpc.Serve(l) }()
 	if err := s.SelfTest(); err != nil {
 		s.grpc.Stop()
-		<-s.served
-		return err
+		return errors.Join(err, <-s.served)
 	}
 	s.proven.Store(true)
 	s.setHealth(healthv1.HealthCheckResponse_SERVING)

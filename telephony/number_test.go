@@ -48,7 +48,7 @@ func TestANumberShowsOnlyItsMask(t *testing.T) {
 	c := call{Callee: n, callee: n, others: []Number{n}, seen: map[Number]*Number{n: &n}}
 	var out bytes.Buffer
 	for _, verb := range strings.Split("v +v #v s q x X d b o O c U e g t T p 20s -20.15v 08d", " ") {
-		for _, value := range []any{n, &n, c, &c, []Number{n}, [1]Number{n}, map[string]Number{"n": n}, error(fmt.Errorf("refused: %v", n))} {
+		for _, value := range []any{n, &n, c, &c, []Number{n}, [1]Number{n}, map[string]Number{"n": n}, fmt.Errorf("refused: %v", n)} {
 			fmt.Fprintf(&out, "%"+verb+"\n", value)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -54,33 +55,48 @@ func explain(cmd *cobra.Command, number string) error {
 	if f.flag("json") {
 		return printJSON(cmd.OutOrStdout(), answer)
 	}
-	printExplanation(cmd.OutOrStdout(), answer)
+	printExplanation(cmd.OutOrStdout(), answer, explanationWords[f.text("lang")])
 	return nil
 }
 
-func printExplanation(w io.Writer, a *belpoortv1.ExplainCallResponse) {
+// labels are what stands around an explanation.
+type labels struct{ meaning, at, regime, ledger, position, callee, rules, passed, failed, source string }
+
+var explanationWords = map[string]labels{
+	"en": {"meaning", "at", "regime", "ledger", "position %d, catalogue %d, law %s", "callee", "Rules, in order:", "passed", "FAILED", "source"},
+	"nl": {"uitleg", "op", "regime", "logboek", "positie %d, catalogus %d, wet %s", "nummer", "Regels, op volgorde:", "in orde", "FOUT", "bron"},
+}
+
+func printExplanation(w io.Writer, a *belpoortv1.ExplainCallResponse, l labels) {
 	fmt.Fprintf(w, "%s  %s\n", eligibility.Verdict(a.GetVerdict()), eligibility.Reason(a.GetReason()))
-	field(w, "meaning", a.GetSentence())
-	field(w, "at", local(a.GetDialTime()))
+	field(w, l.meaning, a.GetSentence())
+	field(w, l.at, local(a.GetDialTime()))
 	printBasis(w, a.GetBasis(), a.GetObligations())
 	printTimes(w, a.GetValidUntil(), a.GetRetryTime())
-	field(w, "regime", a.GetRegime())
-	field(w, "ledger", fmt.Sprintf("position %d, catalogue %d, law %s", a.GetLedgerPosition(), a.GetCataloguePosition(), a.GetLawVersion()))
-	field(w, "callee", a.GetCalleeToken())
-	fmt.Fprintln(w, "\nRules, in order:")
+	field(w, l.regime, a.GetRegime())
+	field(w, l.ledger, fmt.Sprintf(l.position, a.GetLedgerPosition(), a.GetCataloguePosition(), a.GetLawVersion()))
+	field(w, l.callee, a.GetCalleeToken())
+	fmt.Fprintf(w, "\n%s\n", l.rules)
 	for _, s := range a.GetSteps() {
-		mark, found := "passed", ""
-		if !s.GetPassed() {
-			mark = "FAILED"
-		}
-		if s.GetReason() != 0 {
-			found = "  " + eligibility.Reason(s.GetReason()).String()
-		}
-		fmt.Fprintf(w, "  %s  %-20s%s\n", mark, s.GetRule(), found)
-		field(w, "", s.GetInputs())
-		if s.GetPosition() > 0 {
-			field(w, "", fmt.Sprintf("ledger position %d", s.GetPosition()))
-		}
-		field(w, "", s.GetArticle())
+		printStep(w, s, l)
+	}
+}
+
+func printStep(w io.Writer, s *belpoortv1.RuleStep, l labels) {
+	mark, found := l.passed, ""
+	if !s.GetPassed() {
+		mark = l.failed
+	}
+	if s.GetReason() != 0 {
+		found = "  " + eligibility.Reason(s.GetReason()).String()
+	}
+	fmt.Fprintf(w, "  %-7s  %s%s\n", mark, s.GetRule(), found)
+	inputs := s.GetInputs()
+	if s.GetPosition() > 0 {
+		inputs += fmt.Sprintf(" (%s %d)", l.ledger, s.GetPosition())
+	}
+	field(w, "", inputs)
+	if s.GetArticle()+s.GetSource() != "" {
+		field(w, "", l.source+": "+strings.Trim(s.GetArticle()+"; "+s.GetSource(), "; "))
 	}
 }

@@ -109,7 +109,7 @@ Every flag can also be set in the environment (--grpc as BELPOORT_GRPC) or in th
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath()))
 	})
-	root.AddCommand(serveCommand(), checkCommand(), explainCommand(), objectCommand(), applyCommand(), importCommand(),
+	root.AddCommand(serveCommand(), checkCommand(), explainCommand(), objectCommand(), applyCommand(), importCommand(), screenCommand(),
 		scenariosCommand(), sampleCommand(), keysCommand(), versionCommand())
 	return root
 }

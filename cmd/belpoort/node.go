@@ -265,7 +265,7 @@ func (n *node) servePages(o nodeOptions, metrics *ops.Metrics) error {
 	live := func() error { return n.journal.Err() }
 	n.http = &http.Server{
 		Handler: metrics.Handler(live, n.server.Ready), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: zap.NewStdLog(n.log),
 	}
 	listener := n.httpOn
 	n.servingHTTP = listener.Addr()

@@ -77,9 +77,15 @@ func TestFromEmptyFolderToDecisions(t *testing.T) {
 		t.Fatalf("the decision of before the restart: %v, %v", kept, err)
 	}
 	out = again.must("explain", allowedNumber, "--campaign", "volt", "--caller-id", shownNumber)
-	for _, want := range []string{"DENY  OBJECTED", "FAILED  objection", "passed  basis.consent", "regime    NL-2026-07-01"} {
+	for _, want := range []string{"DENY  OBJECTED", "FAILED   objection  OBJECTED", "passed   basis.consent  OK_CONSENT", "source: NL-TW-11.7-2; Energiewet", "regime    NL-2026-07-01"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("explain lacks %q:\n%s", want, out)
+		}
+	}
+	out = again.must("explain", allowedNumber, "--campaign", "volt", "--caller-id", shownNumber, "--lang", "nl")
+	for _, want := range []string{"DENY  OBJECTED", "FOUT     objection", "in orde  basis.consent", "bron: NL-TW-11.7-2", "verzet op "} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the Dutch explanation lacks %q:\n%s", want, out)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func Parse(name string, data []byte) (*eligibility.Law, error) {
 	for _, n := range top.list("eea") {
 		l.EEA[n.Value] = true
 	}
-	r.settings(top, &l.Defaults)
+	l.Sources = r.settings(top, &l.Defaults)
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -62,7 +62,7 @@ func (r *reader) regime(n *node) eligibility.Regime {
 	a := r.mapping(m.need("articles"), "articles", "consent", "consent_automated", "requested", "published", "outside_eea",
 		"legal_person", "caller_id", "objection")
 	g := eligibility.Regime{
-		ID: m.text("id"), From: m.instant("from"), Until: eligibility.Never,
+		ID: m.text("id"), Source: m.text("source"), From: m.instant("from"), Until: eligibility.Never,
 		Consent: a.text("consent"), ConsentAutomated: a.text("consent_automated"), Requested: a.text("requested"),
 		Published: a.text("published"), OutsideEEA: a.text("outside_eea"), LegalPerson: a.text("legal_person"),
 		CallerID: a.text("caller_id"), Objection: a.text("objection"),
@@ -96,7 +96,7 @@ func (r *reader) relationship(n *node) eligibility.RelationshipBasis {
 		"similar_products", "own_purpose", "automated", "collection_offer_waived_before", "waiver", "source", "confidence")
 	m.sourced()
 	b := eligibility.RelationshipBasis{
-		Reason: word[eligibility.Reason](m, "reason"), Article: m.text("article"), IssuesPerYear: m.whole("issues_per_year"),
+		Reason: word[eligibility.Reason](m, "reason"), Article: m.text("article"), Source: m.text("source"), IssuesPerYear: m.whole("issues_per_year"),
 		Similar: m.flag("similar_products"), OwnPurpose: m.flag("own_purpose"),
 		AutomatedByPolicy: m.bySetting("automated"), WaiverByPolicy: m.bySetting("waiver"),
 		Classes: words[eligibility.OrganisationClass](m, "classes"), Licences: words[eligibility.Licence](m, "licences"),
@@ -117,7 +117,7 @@ func (r *reader) relationship(n *node) eligibility.RelationshipBasis {
 func (r *reader) numberRange(n *node, callingCode string) eligibility.Range {
 	m := r.mapping(n, "ranges", "prefix", "digits", "callee", "caller_id", "use", "source", "confidence")
 	m.sourced()
-	g := eligibility.Range{Prefix: m.text("prefix"), Callee: m.use("callee"), CallerID: m.use("caller_id")}
+	g := eligibility.Range{Prefix: m.text("prefix"), Callee: m.use("callee"), CallerID: m.use("caller_id"), Source: m.text("source")}
 	if g.Prefix != "" && g.Prefix[0] == '0' {
 		g.Prefix = callingCode + g.Prefix[1:]
 	}
@@ -135,24 +135,26 @@ func (r *reader) numberRange(n *node, callingCode string) eligibility.Range {
 	return g
 }
 
-func (r *reader) settings(top *mapping, defaults *eligibility.Policy) {
+// settings reads the defaults of the policy settings, and gives the source of each.
+func (r *reader) settings(top *mapping, defaults *eligibility.Policy) map[string]string {
 	all := r.mapping(top.need("settings"), "settings", eligibility.Settings()...)
-	values := map[string]any{}
+	values, sources := map[string]any{}, map[string]string{}
 	for _, name := range eligibility.Settings() {
 		m := r.mapping(all.need(name), "settings."+name, "default", "source", "confidence", "meaning")
 		m.sourced()
 		m.text("meaning")
-		values[name] = r.plain(m.need("default"))
+		values[name], sources[name] = r.plain(m.need("default")), m.text("source")
 	}
 	if r.err != nil {
-		return
+		return nil
 	}
 	p, err := defaults.Override(values)
 	if err != nil {
 		r.failSetting(all, err)
-		return
+		return nil
 	}
 	*defaults = *p
+	return sources
 }
 
 func (m *mapping) instant(key string) eligibility.Instant {

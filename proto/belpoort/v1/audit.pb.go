@@ -11,6 +11,7 @@ package belpoortv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -162,10 +163,12 @@ type RuleStep struct {
 	Passed bool `protobuf:"varint,3,opt,name=passed,proto3" json:"passed,omitempty"`
 	// What the rule looked at, for people; never a telephone number.
 	Inputs string `protobuf:"bytes,4,opt,name=inputs,proto3" json:"inputs,omitempty"`
-	// The article or code on which the rule rests.
+	// The article, or the policy setting that decides.
 	Article string `protobuf:"bytes,5,opt,name=article,proto3" json:"article,omitempty"`
 	// Ledger position of the fact it looked at. 0: none.
-	Position      uint64 `protobuf:"varint,6,opt,name=position,proto3" json:"position,omitempty"`
+	Position uint64 `protobuf:"varint,6,opt,name=position,proto3" json:"position,omitempty"`
+	// On what the rule rests: statute, code, regulator.
+	Source        string `protobuf:"bytes,7,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -240,6 +243,13 @@ func (x *RuleStep) GetPosition() uint64 {
 		return x.Position
 	}
 	return 0
+}
+
+func (x *RuleStep) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
 }
 
 // The explanation.
@@ -625,11 +635,518 @@ func (x *ListDecisionsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// What is supposed: one change to what is in force. Everything else stays as it is.
+type Hypothesis struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The change. Required.
+	//
+	// Types that are valid to be assigned to Change:
+	//
+	//	*Hypothesis_Policy
+	//	*Hypothesis_Law
+	Change isHypothesis_Change `protobuf_oneof:"change"`
+	// Name of the law file, for errors; at most 128 bytes. Empty: "law.yaml".
+	LawName string `protobuf:"bytes,3,opt,name=law_name,json=lawName,proto3" json:"law_name,omitempty"`
+	// The dial instant of every call, on both sides, from 1970 up to 2200. Absent: when the stream began.
+	DialTime      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=dial_time,json=dialTime,proto3" json:"dial_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hypothesis) Reset() {
+	*x = Hypothesis{}
+	mi := &file_belpoort_v1_audit_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hypothesis) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hypothesis) ProtoMessage() {}
+
+func (x *Hypothesis) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_audit_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hypothesis.ProtoReflect.Descriptor instead.
+func (*Hypothesis) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_audit_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Hypothesis) GetChange() isHypothesis_Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *Hypothesis) GetPolicy() *structpb.Struct {
+	if x != nil {
+		if x, ok := x.Change.(*Hypothesis_Policy); ok {
+			return x.Policy
+		}
+	}
+	return nil
+}
+
+func (x *Hypothesis) GetLaw() []byte {
+	if x != nil {
+		if x, ok := x.Change.(*Hypothesis_Law); ok {
+			return x.Law
+		}
+	}
+	return nil
+}
+
+func (x *Hypothesis) GetLawName() string {
+	if x != nil {
+		return x.LawName
+	}
+	return ""
+}
+
+func (x *Hypothesis) GetDialTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DialTime
+	}
+	return nil
+}
+
+type isHypothesis_Change interface {
+	isHypothesis_Change()
+}
+
+type Hypothesis_Policy struct {
+	// Settings laid over every campaign's policy, by the names in the documentation, such as {"consent_max_age": "6 months"}.
+	// At least one.
+	Policy *structpb.Struct `protobuf:"bytes,1,opt,name=policy,proto3,oneof"`
+}
+
+type Hypothesis_Law struct {
+	// A whole law file, as `serve --law` reads it; at most 200 KiB. The catalogue's settings are laid over its defaults.
+	Law []byte `protobuf:"bytes,2,opt,name=law,proto3,oneof"`
+}
+
+func (*Hypothesis_Policy) isHypothesis_Change() {}
+
+func (*Hypothesis_Law) isHypothesis_Change() {}
+
+// A call that is decided twice.
+type ComparedCall struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number to be called, as people write it; at most 40 bytes. Required.
+	Callee string `protobuf:"bytes,1,opt,name=callee,proto3" json:"callee,omitempty"`
+	// The campaign, 1 to 64 bytes. Required.
+	Campaign string `protobuf:"bytes,2,opt,name=campaign,proto3" json:"campaign,omitempty"`
+	// The number that would be shown, as people write it; at most 40 bytes. Required.
+	CallerId string `protobuf:"bytes,3,opt,name=caller_id,json=callerId,proto3" json:"caller_id,omitempty"`
+	// The person one expects to reach, at most 128 bytes. Empty: not compared.
+	Person        string `protobuf:"bytes,4,opt,name=person,proto3" json:"person,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComparedCall) Reset() {
+	*x = ComparedCall{}
+	mi := &file_belpoort_v1_audit_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComparedCall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComparedCall) ProtoMessage() {}
+
+func (x *ComparedCall) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_audit_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComparedCall.ProtoReflect.Descriptor instead.
+func (*ComparedCall) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_audit_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ComparedCall) GetCallee() string {
+	if x != nil {
+		return x.Callee
+	}
+	return ""
+}
+
+func (x *ComparedCall) GetCampaign() string {
+	if x != nil {
+		return x.Campaign
+	}
+	return ""
+}
+
+func (x *ComparedCall) GetCallerId() string {
+	if x != nil {
+		return x.CallerId
+	}
+	return ""
+}
+
+func (x *ComparedCall) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+// A hypothesis, or some calls of many.
+type CompareCallsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The hypothesis: required in the first message, absent from all others.
+	Hypothesis *Hypothesis `protobuf:"bytes,1,opt,name=hypothesis,proto3" json:"hypothesis,omitempty"`
+	// The calls, at most 500.
+	Calls         []*ComparedCall `protobuf:"bytes,2,rep,name=calls,proto3" json:"calls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareCallsRequest) Reset() {
+	*x = CompareCallsRequest{}
+	mi := &file_belpoort_v1_audit_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareCallsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareCallsRequest) ProtoMessage() {}
+
+func (x *CompareCallsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_audit_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareCallsRequest.ProtoReflect.Descriptor instead.
+func (*CompareCallsRequest) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_audit_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CompareCallsRequest) GetHypothesis() *Hypothesis {
+	if x != nil {
+		return x.Hypothesis
+	}
+	return nil
+}
+
+func (x *CompareCallsRequest) GetCalls() []*ComparedCall {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+// How many calls of a campaign are answered so now, and so under the hypothesis.
+type ComparedAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The campaign.
+	Campaign string `protobuf:"bytes,1,opt,name=campaign,proto3" json:"campaign,omitempty"`
+	// The verdict as things stand.
+	Verdict Verdict `protobuf:"varint,2,opt,name=verdict,proto3,enum=belpoort.v1.Verdict" json:"verdict,omitempty"`
+	// The headline reason as things stand.
+	Reason Reason `protobuf:"varint,3,opt,name=reason,proto3,enum=belpoort.v1.Reason" json:"reason,omitempty"`
+	// The verdict under the hypothesis.
+	HypothesisVerdict Verdict `protobuf:"varint,4,opt,name=hypothesis_verdict,json=hypothesisVerdict,proto3,enum=belpoort.v1.Verdict" json:"hypothesis_verdict,omitempty"`
+	// The headline reason under the hypothesis.
+	HypothesisReason Reason `protobuf:"varint,5,opt,name=hypothesis_reason,json=hypothesisReason,proto3,enum=belpoort.v1.Reason" json:"hypothesis_reason,omitempty"`
+	// How many calls.
+	Count         uint64 `protobuf:"varint,6,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComparedAnswer) Reset() {
+	*x = ComparedAnswer{}
+	mi := &file_belpoort_v1_audit_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComparedAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComparedAnswer) ProtoMessage() {}
+
+func (x *ComparedAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_audit_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComparedAnswer.ProtoReflect.Descriptor instead.
+func (*ComparedAnswer) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_audit_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ComparedAnswer) GetCampaign() string {
+	if x != nil {
+		return x.Campaign
+	}
+	return ""
+}
+
+func (x *ComparedAnswer) GetVerdict() Verdict {
+	if x != nil {
+		return x.Verdict
+	}
+	return Verdict_VERDICT_UNSPECIFIED
+}
+
+func (x *ComparedAnswer) GetReason() Reason {
+	if x != nil {
+		return x.Reason
+	}
+	return Reason_REASON_UNSPECIFIED
+}
+
+func (x *ComparedAnswer) GetHypothesisVerdict() Verdict {
+	if x != nil {
+		return x.HypothesisVerdict
+	}
+	return Verdict_VERDICT_UNSPECIFIED
+}
+
+func (x *ComparedAnswer) GetHypothesisReason() Reason {
+	if x != nil {
+		return x.HypothesisReason
+	}
+	return Reason_REASON_UNSPECIFIED
+}
+
+func (x *ComparedAnswer) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// A call that was not decided.
+type RejectedCall struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its place in the whole stream, from 0.
+	Index uint64 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	// The field that is wrong.
+	Field string `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
+	// What is wrong with it; never a telephone number.
+	Description   string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RejectedCall) Reset() {
+	*x = RejectedCall{}
+	mi := &file_belpoort_v1_audit_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RejectedCall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RejectedCall) ProtoMessage() {}
+
+func (x *RejectedCall) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_audit_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RejectedCall.ProtoReflect.Descriptor instead.
+func (*RejectedCall) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_audit_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RejectedCall) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *RejectedCall) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *RejectedCall) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+// What a hypothesis changes.
+type CompareCallsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many calls were decided.
+	Calls uint64 `protobuf:"varint,1,opt,name=calls,proto3" json:"calls,omitempty"`
+	// For how many of them verdict or headline reason differ.
+	Changed uint64 `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	// Every pair of answers that came, unchanged ones included, by campaign, then in order of verdicts and reasons.
+	Answers []*ComparedAnswer `protobuf:"bytes,3,rep,name=answers,proto3" json:"answers,omitempty"`
+	// How many calls were rejected.
+	Rejected uint64 `protobuf:"varint,4,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	// The first 1,000 that were rejected.
+	Rejections []*RejectedCall `protobuf:"bytes,5,rep,name=rejections,proto3" json:"rejections,omitempty"`
+	// The dial instant of both sides.
+	DialTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=dial_time,json=dialTime,proto3" json:"dial_time,omitempty"`
+	// Version of the law file in force.
+	LawVersion string `protobuf:"bytes,7,opt,name=law_version,json=lawVersion,proto3" json:"law_version,omitempty"`
+	// Version of the law file under the hypothesis.
+	HypothesisLawVersion string `protobuf:"bytes,8,opt,name=hypothesis_law_version,json=hypothesisLawVersion,proto3" json:"hypothesis_law_version,omitempty"`
+	// Ledger position of the catalogue of both sides. 0: none was applied yet.
+	CataloguePosition uint64 `protobuf:"varint,9,opt,name=catalogue_position,json=cataloguePosition,proto3" json:"catalogue_position,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *CompareCallsResponse) Reset() {
+	*x = CompareCallsResponse{}
+	mi := &file_belpoort_v1_audit_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareCallsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareCallsResponse) ProtoMessage() {}
+
+func (x *CompareCallsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_audit_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareCallsResponse.ProtoReflect.Descriptor instead.
+func (*CompareCallsResponse) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_audit_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CompareCallsResponse) GetCalls() uint64 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *CompareCallsResponse) GetChanged() uint64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *CompareCallsResponse) GetAnswers() []*ComparedAnswer {
+	if x != nil {
+		return x.Answers
+	}
+	return nil
+}
+
+func (x *CompareCallsResponse) GetRejected() uint64 {
+	if x != nil {
+		return x.Rejected
+	}
+	return 0
+}
+
+func (x *CompareCallsResponse) GetRejections() []*RejectedCall {
+	if x != nil {
+		return x.Rejections
+	}
+	return nil
+}
+
+func (x *CompareCallsResponse) GetDialTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DialTime
+	}
+	return nil
+}
+
+func (x *CompareCallsResponse) GetLawVersion() string {
+	if x != nil {
+		return x.LawVersion
+	}
+	return ""
+}
+
+func (x *CompareCallsResponse) GetHypothesisLawVersion() string {
+	if x != nil {
+		return x.HypothesisLawVersion
+	}
+	return ""
+}
+
+func (x *CompareCallsResponse) GetCataloguePosition() uint64 {
+	if x != nil {
+		return x.CataloguePosition
+	}
+	return 0
+}
+
 var File_belpoort_v1_audit_proto protoreflect.FileDescriptor
 
 const file_belpoort_v1_audit_proto_rawDesc = "" +
 	"\n" +
-	"\x17belpoort/v1/audit.proto\x12\vbelpoort.v1\x1a\x1bbelpoort/v1/catalogue.proto\x1a\x1abelpoort/v1/decision.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x03\n" +
+	"\x17belpoort/v1/audit.proto\x12\vbelpoort.v1\x1a\x1bbelpoort/v1/catalogue.proto\x1a\x1abelpoort/v1/decision.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x03\n" +
 	"\x12ExplainCallRequest\x12\x16\n" +
 	"\x06callee\x18\x01 \x01(\tR\x06callee\x12\x1a\n" +
 	"\bcampaign\x18\x02 \x01(\tR\bcampaign\x12\x1b\n" +
@@ -641,14 +1158,15 @@ const file_belpoort_v1_audit_proto_rawDesc = "" +
 	"\tdial_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bdialTime\x12\x1a\n" +
 	"\bposition\x18\t \x01(\x04R\bposition\x12\x1a\n" +
 	"\blanguage\x18\n" +
-	" \x01(\tR\blanguage\"\xb1\x01\n" +
+	" \x01(\tR\blanguage\"\xc9\x01\n" +
 	"\bRuleStep\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12+\n" +
 	"\x06reason\x18\x02 \x01(\x0e2\x13.belpoort.v1.ReasonR\x06reason\x12\x16\n" +
 	"\x06passed\x18\x03 \x01(\bR\x06passed\x12\x16\n" +
 	"\x06inputs\x18\x04 \x01(\tR\x06inputs\x12\x18\n" +
 	"\aarticle\x18\x05 \x01(\tR\aarticle\x12\x1a\n" +
-	"\bposition\x18\x06 \x01(\x04R\bposition\"\xb4\x05\n" +
+	"\bposition\x18\x06 \x01(\x04R\bposition\x12\x16\n" +
+	"\x06source\x18\a \x01(\tR\x06source\"\xb4\x05\n" +
 	"\x13ExplainCallResponse\x12.\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x14.belpoort.v1.VerdictR\averdict\x12+\n" +
 	"\x06reason\x18\x02 \x01(\x0e2\x13.belpoort.v1.ReasonR\x06reason\x12-\n" +
@@ -681,10 +1199,52 @@ const file_belpoort_v1_audit_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"t\n" +
 	"\x15ListDecisionsResponse\x123\n" +
 	"\tdecisions\x18\x01 \x03(\v2\x15.belpoort.v1.DecisionR\tdecisions\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x8a\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb1\x01\n" +
+	"\n" +
+	"Hypothesis\x121\n" +
+	"\x06policy\x18\x01 \x01(\v2\x17.google.protobuf.StructH\x00R\x06policy\x12\x12\n" +
+	"\x03law\x18\x02 \x01(\fH\x00R\x03law\x12\x19\n" +
+	"\blaw_name\x18\x03 \x01(\tR\alawName\x127\n" +
+	"\tdial_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bdialTimeB\b\n" +
+	"\x06change\"w\n" +
+	"\fComparedCall\x12\x16\n" +
+	"\x06callee\x18\x01 \x01(\tR\x06callee\x12\x1a\n" +
+	"\bcampaign\x18\x02 \x01(\tR\bcampaign\x12\x1b\n" +
+	"\tcaller_id\x18\x03 \x01(\tR\bcallerId\x12\x16\n" +
+	"\x06person\x18\x04 \x01(\tR\x06person\"\x7f\n" +
+	"\x13CompareCallsRequest\x127\n" +
+	"\n" +
+	"hypothesis\x18\x01 \x01(\v2\x17.belpoort.v1.HypothesisR\n" +
+	"hypothesis\x12/\n" +
+	"\x05calls\x18\x02 \x03(\v2\x19.belpoort.v1.ComparedCallR\x05calls\"\xa6\x02\n" +
+	"\x0eComparedAnswer\x12\x1a\n" +
+	"\bcampaign\x18\x01 \x01(\tR\bcampaign\x12.\n" +
+	"\averdict\x18\x02 \x01(\x0e2\x14.belpoort.v1.VerdictR\averdict\x12+\n" +
+	"\x06reason\x18\x03 \x01(\x0e2\x13.belpoort.v1.ReasonR\x06reason\x12C\n" +
+	"\x12hypothesis_verdict\x18\x04 \x01(\x0e2\x14.belpoort.v1.VerdictR\x11hypothesisVerdict\x12@\n" +
+	"\x11hypothesis_reason\x18\x05 \x01(\x0e2\x13.belpoort.v1.ReasonR\x10hypothesisReason\x12\x14\n" +
+	"\x05count\x18\x06 \x01(\x04R\x05count\"\\\n" +
+	"\fRejectedCall\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x14\n" +
+	"\x05field\x18\x02 \x01(\tR\x05field\x12 \n" +
+	"\vdescription\x18\x03 \x01(\tR\vdescription\"\x93\x03\n" +
+	"\x14CompareCallsResponse\x12\x14\n" +
+	"\x05calls\x18\x01 \x01(\x04R\x05calls\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\x04R\achanged\x125\n" +
+	"\aanswers\x18\x03 \x03(\v2\x1b.belpoort.v1.ComparedAnswerR\aanswers\x12\x1a\n" +
+	"\brejected\x18\x04 \x01(\x04R\brejected\x129\n" +
+	"\n" +
+	"rejections\x18\x05 \x03(\v2\x19.belpoort.v1.RejectedCallR\n" +
+	"rejections\x127\n" +
+	"\tdial_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bdialTime\x12\x1f\n" +
+	"\vlaw_version\x18\a \x01(\tR\n" +
+	"lawVersion\x124\n" +
+	"\x16hypothesis_law_version\x18\b \x01(\tR\x14hypothesisLawVersion\x12-\n" +
+	"\x12catalogue_position\x18\t \x01(\x04R\x11cataloguePosition2\xe1\x02\n" +
 	"\fAuditService\x12P\n" +
 	"\vExplainCall\x12\x1f.belpoort.v1.ExplainCallRequest\x1a .belpoort.v1.ExplainCallResponse\x12P\n" +
-	"\vGetDecision\x12\x1f.belpoort.v1.GetDecisionRequest\x1a .belpoort.v1.GetDecisionResponse\x12V\n" +
+	"\vGetDecision\x12\x1f.belpoort.v1.GetDecisionRequest\x1a .belpoort.v1.GetDecisionResponse\x12U\n" +
+	"\fCompareCalls\x12 .belpoort.v1.CompareCallsRequest\x1a!.belpoort.v1.CompareCallsResponse(\x01\x12V\n" +
 	"\rListDecisions\x12!.belpoort.v1.ListDecisionsRequest\x1a\".belpoort.v1.ListDecisionsResponseB;Z9github.com/belpoort/belpoort/proto/belpoort/v1;belpoortv1b\x06proto3"
 
 var (
@@ -699,7 +1259,7 @@ func file_belpoort_v1_audit_proto_rawDescGZIP() []byte {
 	return file_belpoort_v1_audit_proto_rawDescData
 }
 
-var file_belpoort_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_belpoort_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_belpoort_v1_audit_proto_goTypes = []any{
 	(*ExplainCallRequest)(nil),    // 0: belpoort.v1.ExplainCallRequest
 	(*RuleStep)(nil),              // 1: belpoort.v1.RuleStep
@@ -708,44 +1268,64 @@ var file_belpoort_v1_audit_proto_goTypes = []any{
 	(*GetDecisionResponse)(nil),   // 4: belpoort.v1.GetDecisionResponse
 	(*ListDecisionsRequest)(nil),  // 5: belpoort.v1.ListDecisionsRequest
 	(*ListDecisionsResponse)(nil), // 6: belpoort.v1.ListDecisionsResponse
-	(CallerIdPresentation)(0),     // 7: belpoort.v1.CallerIdPresentation
-	(Mode)(0),                     // 8: belpoort.v1.Mode
-	(Dialing)(0),                  // 9: belpoort.v1.Dialing
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(Reason)(0),                   // 11: belpoort.v1.Reason
-	(Verdict)(0),                  // 12: belpoort.v1.Verdict
-	(*Basis)(nil),                 // 13: belpoort.v1.Basis
-	(Obligation)(0),               // 14: belpoort.v1.Obligation
-	(*Decision)(nil),              // 15: belpoort.v1.Decision
+	(*Hypothesis)(nil),            // 7: belpoort.v1.Hypothesis
+	(*ComparedCall)(nil),          // 8: belpoort.v1.ComparedCall
+	(*CompareCallsRequest)(nil),   // 9: belpoort.v1.CompareCallsRequest
+	(*ComparedAnswer)(nil),        // 10: belpoort.v1.ComparedAnswer
+	(*RejectedCall)(nil),          // 11: belpoort.v1.RejectedCall
+	(*CompareCallsResponse)(nil),  // 12: belpoort.v1.CompareCallsResponse
+	(CallerIdPresentation)(0),     // 13: belpoort.v1.CallerIdPresentation
+	(Mode)(0),                     // 14: belpoort.v1.Mode
+	(Dialing)(0),                  // 15: belpoort.v1.Dialing
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(Reason)(0),                   // 17: belpoort.v1.Reason
+	(Verdict)(0),                  // 18: belpoort.v1.Verdict
+	(*Basis)(nil),                 // 19: belpoort.v1.Basis
+	(Obligation)(0),               // 20: belpoort.v1.Obligation
+	(*Decision)(nil),              // 21: belpoort.v1.Decision
+	(*structpb.Struct)(nil),       // 22: google.protobuf.Struct
 }
 var file_belpoort_v1_audit_proto_depIdxs = []int32{
-	7,  // 0: belpoort.v1.ExplainCallRequest.caller_id_presentation:type_name -> belpoort.v1.CallerIdPresentation
-	8,  // 1: belpoort.v1.ExplainCallRequest.mode:type_name -> belpoort.v1.Mode
-	9,  // 2: belpoort.v1.ExplainCallRequest.dialing:type_name -> belpoort.v1.Dialing
-	10, // 3: belpoort.v1.ExplainCallRequest.dial_time:type_name -> google.protobuf.Timestamp
-	11, // 4: belpoort.v1.RuleStep.reason:type_name -> belpoort.v1.Reason
-	12, // 5: belpoort.v1.ExplainCallResponse.verdict:type_name -> belpoort.v1.Verdict
-	11, // 6: belpoort.v1.ExplainCallResponse.reason:type_name -> belpoort.v1.Reason
-	11, // 7: belpoort.v1.ExplainCallResponse.reasons:type_name -> belpoort.v1.Reason
-	13, // 8: belpoort.v1.ExplainCallResponse.basis:type_name -> belpoort.v1.Basis
-	14, // 9: belpoort.v1.ExplainCallResponse.obligations:type_name -> belpoort.v1.Obligation
-	10, // 10: belpoort.v1.ExplainCallResponse.valid_until:type_name -> google.protobuf.Timestamp
-	10, // 11: belpoort.v1.ExplainCallResponse.retry_time:type_name -> google.protobuf.Timestamp
+	13, // 0: belpoort.v1.ExplainCallRequest.caller_id_presentation:type_name -> belpoort.v1.CallerIdPresentation
+	14, // 1: belpoort.v1.ExplainCallRequest.mode:type_name -> belpoort.v1.Mode
+	15, // 2: belpoort.v1.ExplainCallRequest.dialing:type_name -> belpoort.v1.Dialing
+	16, // 3: belpoort.v1.ExplainCallRequest.dial_time:type_name -> google.protobuf.Timestamp
+	17, // 4: belpoort.v1.RuleStep.reason:type_name -> belpoort.v1.Reason
+	18, // 5: belpoort.v1.ExplainCallResponse.verdict:type_name -> belpoort.v1.Verdict
+	17, // 6: belpoort.v1.ExplainCallResponse.reason:type_name -> belpoort.v1.Reason
+	17, // 7: belpoort.v1.ExplainCallResponse.reasons:type_name -> belpoort.v1.Reason
+	19, // 8: belpoort.v1.ExplainCallResponse.basis:type_name -> belpoort.v1.Basis
+	20, // 9: belpoort.v1.ExplainCallResponse.obligations:type_name -> belpoort.v1.Obligation
+	16, // 10: belpoort.v1.ExplainCallResponse.valid_until:type_name -> google.protobuf.Timestamp
+	16, // 11: belpoort.v1.ExplainCallResponse.retry_time:type_name -> google.protobuf.Timestamp
 	1,  // 12: belpoort.v1.ExplainCallResponse.steps:type_name -> belpoort.v1.RuleStep
-	10, // 13: belpoort.v1.ExplainCallResponse.dial_time:type_name -> google.protobuf.Timestamp
-	15, // 14: belpoort.v1.GetDecisionResponse.decision:type_name -> belpoort.v1.Decision
-	15, // 15: belpoort.v1.ListDecisionsResponse.decisions:type_name -> belpoort.v1.Decision
-	0,  // 16: belpoort.v1.AuditService.ExplainCall:input_type -> belpoort.v1.ExplainCallRequest
-	3,  // 17: belpoort.v1.AuditService.GetDecision:input_type -> belpoort.v1.GetDecisionRequest
-	5,  // 18: belpoort.v1.AuditService.ListDecisions:input_type -> belpoort.v1.ListDecisionsRequest
-	2,  // 19: belpoort.v1.AuditService.ExplainCall:output_type -> belpoort.v1.ExplainCallResponse
-	4,  // 20: belpoort.v1.AuditService.GetDecision:output_type -> belpoort.v1.GetDecisionResponse
-	6,  // 21: belpoort.v1.AuditService.ListDecisions:output_type -> belpoort.v1.ListDecisionsResponse
-	19, // [19:22] is the sub-list for method output_type
-	16, // [16:19] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	16, // 13: belpoort.v1.ExplainCallResponse.dial_time:type_name -> google.protobuf.Timestamp
+	21, // 14: belpoort.v1.GetDecisionResponse.decision:type_name -> belpoort.v1.Decision
+	21, // 15: belpoort.v1.ListDecisionsResponse.decisions:type_name -> belpoort.v1.Decision
+	22, // 16: belpoort.v1.Hypothesis.policy:type_name -> google.protobuf.Struct
+	16, // 17: belpoort.v1.Hypothesis.dial_time:type_name -> google.protobuf.Timestamp
+	7,  // 18: belpoort.v1.CompareCallsRequest.hypothesis:type_name -> belpoort.v1.Hypothesis
+	8,  // 19: belpoort.v1.CompareCallsRequest.calls:type_name -> belpoort.v1.ComparedCall
+	18, // 20: belpoort.v1.ComparedAnswer.verdict:type_name -> belpoort.v1.Verdict
+	17, // 21: belpoort.v1.ComparedAnswer.reason:type_name -> belpoort.v1.Reason
+	18, // 22: belpoort.v1.ComparedAnswer.hypothesis_verdict:type_name -> belpoort.v1.Verdict
+	17, // 23: belpoort.v1.ComparedAnswer.hypothesis_reason:type_name -> belpoort.v1.Reason
+	10, // 24: belpoort.v1.CompareCallsResponse.answers:type_name -> belpoort.v1.ComparedAnswer
+	11, // 25: belpoort.v1.CompareCallsResponse.rejections:type_name -> belpoort.v1.RejectedCall
+	16, // 26: belpoort.v1.CompareCallsResponse.dial_time:type_name -> google.protobuf.Timestamp
+	0,  // 27: belpoort.v1.AuditService.ExplainCall:input_type -> belpoort.v1.ExplainCallRequest
+	3,  // 28: belpoort.v1.AuditService.GetDecision:input_type -> belpoort.v1.GetDecisionRequest
+	9,  // 29: belpoort.v1.AuditService.CompareCalls:input_type -> belpoort.v1.CompareCallsRequest
+	5,  // 30: belpoort.v1.AuditService.ListDecisions:input_type -> belpoort.v1.ListDecisionsRequest
+	2,  // 31: belpoort.v1.AuditService.ExplainCall:output_type -> belpoort.v1.ExplainCallResponse
+	4,  // 32: belpoort.v1.AuditService.GetDecision:output_type -> belpoort.v1.GetDecisionResponse
+	12, // 33: belpoort.v1.AuditService.CompareCalls:output_type -> belpoort.v1.CompareCallsResponse
+	6,  // 34: belpoort.v1.AuditService.ListDecisions:output_type -> belpoort.v1.ListDecisionsResponse
+	31, // [31:35] is the sub-list for method output_type
+	27, // [27:31] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_belpoort_v1_audit_proto_init() }
@@ -755,13 +1335,17 @@ func file_belpoort_v1_audit_proto_init() {
 	}
 	file_belpoort_v1_catalogue_proto_init()
 	file_belpoort_v1_decision_proto_init()
+	file_belpoort_v1_audit_proto_msgTypes[7].OneofWrappers = []any{
+		(*Hypothesis_Policy)(nil),
+		(*Hypothesis_Law)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_belpoort_v1_audit_proto_rawDesc), len(file_belpoort_v1_audit_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	AuditService_ExplainCall_FullMethodName   = "/belpoort.v1.AuditService/ExplainCall"
 	AuditService_GetDecision_FullMethodName   = "/belpoort.v1.AuditService/GetDecision"
+	AuditService_CompareCalls_FullMethodName  = "/belpoort.v1.AuditService/CompareCalls"
 	AuditService_ListDecisions_FullMethodName = "/belpoort.v1.AuditService/ListDecisions"
 )
 
@@ -36,6 +37,9 @@ type AuditServiceClient interface {
 	ExplainCall(ctx context.Context, in *ExplainCallRequest, opts ...grpc.CallOption) (*ExplainCallResponse, error)
 	// Returns a decision by its id. NOT_FOUND when there is none.
 	GetDecision(ctx context.Context, in *GetDecisionRequest, opts ...grpc.CallOption) (*GetDecisionResponse, error)
+	// Decides many calls twice, as things stand and under a hypothesis, and counts the answers that differ. Nothing is journalled, no
+	// attempt is counted, and nothing in the answer is leave to dial. A faulty call is named in the answer and the others are decided.
+	CompareCalls(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[CompareCallsRequest, CompareCallsResponse], error)
 	// Lists decisions. Not yet available: answers UNIMPLEMENTED.
 	ListDecisions(ctx context.Context, in *ListDecisionsRequest, opts ...grpc.CallOption) (*ListDecisionsResponse, error)
 }
@@ -68,6 +72,19 @@ func (c *auditServiceClient) GetDecision(ctx context.Context, in *GetDecisionReq
 	return out, nil
 }
 
+func (c *auditServiceClient) CompareCalls(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[CompareCallsRequest, CompareCallsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AuditService_ServiceDesc.Streams[0], AuditService_CompareCalls_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CompareCallsRequest, CompareCallsResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AuditService_CompareCallsClient = grpc.ClientStreamingClient[CompareCallsRequest, CompareCallsResponse]
+
 func (c *auditServiceClient) ListDecisions(ctx context.Context, in *ListDecisionsRequest, opts ...grpc.CallOption) (*ListDecisionsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListDecisionsResponse)
@@ -88,6 +105,9 @@ type AuditServiceServer interface {
 	ExplainCall(context.Context, *ExplainCallRequest) (*ExplainCallResponse, error)
 	// Returns a decision by its id. NOT_FOUND when there is none.
 	GetDecision(context.Context, *GetDecisionRequest) (*GetDecisionResponse, error)
+	// Decides many calls twice, as things stand and under a hypothesis, and counts the answers that differ. Nothing is journalled, no
+	// attempt is counted, and nothing in the answer is leave to dial. A faulty call is named in the answer and the others are decided.
+	CompareCalls(grpc.ClientStreamingServer[CompareCallsRequest, CompareCallsResponse]) error
 	// Lists decisions. Not yet available: answers UNIMPLEMENTED.
 	ListDecisions(context.Context, *ListDecisionsRequest) (*ListDecisionsResponse, error)
 	mustEmbedUnimplementedAuditServiceServer()
@@ -105,6 +125,9 @@ func (UnimplementedAuditServiceServer) ExplainCall(context.Context, *ExplainCall
 }
 func (UnimplementedAuditServiceServer) GetDecision(context.Context, *GetDecisionRequest) (*GetDecisionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDecision not implemented")
+}
+func (UnimplementedAuditServiceServer) CompareCalls(grpc.ClientStreamingServer[CompareCallsRequest, CompareCallsResponse]) error {
+	return status.Error(codes.Unimplemented, "method CompareCalls not implemented")
 }
 func (UnimplementedAuditServiceServer) ListDecisions(context.Context, *ListDecisionsRequest) (*ListDecisionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListDecisions not implemented")
@@ -166,6 +189,13 @@ func _AuditService_GetDecision_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AuditService_CompareCalls_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(AuditServiceServer).CompareCalls(&grpc.GenericServerStream[CompareCallsRequest, CompareCallsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AuditService_CompareCallsServer = grpc.ClientStreamingServer[CompareCallsRequest, CompareCallsResponse]
+
 func _AuditService_ListDecisions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListDecisionsRequest)
 	if err := dec(in); err != nil {
@@ -204,6 +234,12 @@ var AuditService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AuditService_ListDecisions_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "CompareCalls",
+			Handler:       _AuditService_CompareCalls_Handler,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "belpoort/v1/audit.proto",
 }

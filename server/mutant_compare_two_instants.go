@@ -1,0 +1,5 @@
+//go:build mutant_compare_two_instants
+
+package server
+
+const mutantCompareTwoInstants = true
