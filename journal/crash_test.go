@@ -56,7 +56,9 @@ func (run *recorded) session(d *memDisk, shipper Shipper, r *rand.Rand, session 
 	killed, follows := session%2 == 0, session > 1
 	j := mustOpen(run.t, d.process(), Options{SegmentBytes: 16 << 10, QueueBytes: 64 << 10})
 	if follows {
-		go func() { _ = j.Follow(bounded(run.t), shipper, FollowOptions{BatchRecords: 20, Delay: 2 * time.Millisecond}) }()
+		go func() {
+			_ = j.Follow(bounded(run.t), shipper, FollowOptions{BatchRecords: 20, Delay: 2 * time.Millisecond})
+		}()
 	}
 	var wg sync.WaitGroup
 	for appender := range 4 {
