@@ -235,12 +235,16 @@ func setEarlyClose(p *Policy, v any) error {
 	if !ok {
 		return fmt.Errorf("want days with times such as {12-24: \"18:30\"}, got %v", v)
 	}
-	closes := slices.Clone(p.EarlyClose)
+	closes, spelled := slices.Clone(p.EarlyClose), map[YearDay]string{}
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		day, err := ParseYearDay(name)
 		if err != nil {
 			return err
 		}
+		if other, twice := spelled[day]; twice {
+			return fmt.Errorf("%q and %q are the same day", other, name)
+		}
+		spelled[day] = name
 		until := 1440
 		if m[name] != nil {
 			s, _ := m[name].(string)
@@ -300,12 +304,16 @@ func setCallerIDRanges(p *Policy, v any) error {
 	if !ok {
 		return fmt.Errorf("want ranges such as {\"084\": ALLOW}, got %v", v)
 	}
-	ranges := slices.Clone(p.CallerIDRanges)
+	ranges, spelled := slices.Clone(p.CallerIDRanges), map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		prefix, err := parsePrefix(name)
 		if err != nil {
 			return err
 		}
+		if other, twice := spelled[prefix]; twice {
+			return fmt.Errorf("%q and %q are the same range", other, name)
+		}
+		spelled[prefix] = name
 		if m[name] != "ALLOW" && m[name] != "DENY" {
 			return &SettingError{name, fmt.Sprintf("want ALLOW or DENY, got %v", m[name])}
 		}

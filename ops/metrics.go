@@ -17,7 +17,7 @@ type Words struct {
 
 // Build says what is running.
 type Build struct {
-	Version, Commit, GoVersion, LawVersion string
+	Version, GoVersion, LawVersion string
 }
 
 // Stage is a part of a check whose duration is measured.
@@ -71,9 +71,9 @@ func New(words Words, build Build) *Metrics {
 	m.reloads = m.counters("belpoort_file_reloads_total", "Files read again because they changed, by file and result.", "file", "result")
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "belpoort_build_info", Help: "What is running; always 1.",
-	}, []string{"version", "commit", "go_version", "law_version"})
+	}, []string{"version", "go_version", "law_version"})
 	m.registry.MustRegister(info)
-	info.WithLabelValues(build.Version, build.Commit, build.GoVersion, build.LawVersion).Set(1)
+	info.WithLabelValues(build.Version, build.GoVersion, build.LawVersion).Set(1)
 	return m
 }
 

@@ -228,7 +228,11 @@ func (r *reader) plain(n *node) any {
 	case yaml.MappingNode:
 		m := map[string]any{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			m[n.Content[i].Value] = r.plain(n.Content[i+1])
+			key := n.Content[i]
+			if _, twice := m[key.Value]; twice {
+				r.fail(key, key.Value, "stands twice")
+			}
+			m[key.Value] = r.plain(n.Content[i+1])
 		}
 		return m
 	}
