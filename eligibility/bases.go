@@ -81,12 +81,13 @@ func (q *question) consents(a *answer, p *past) {
 			return
 		}
 	}
-	// a further fault matters only where it would head the answer
+	// a further fault matters only where it would head the answer; then it surely changes one that a basis's fault heads
 	if first := a.faults.First(); first != ConsentExpired && !a.faults.Has(Withdrawn) {
-		a.until(expired)
+		a.surely = expired
 		if first != ConsentStale {
-			a.until(stale)
+			a.surely = min(expired, stale)
 		}
+		a.until(a.surely)
 	}
 }
 
@@ -264,6 +265,13 @@ func (q *question) legalPerson(a *answer, natural bool) {
 
 // relationships tries every relationship against the bases of the regime (Tw 11.7(4), (5), (6)).
 func (q *question) relationships(a *answer) {
+	if len(q.e.relationships) == 0 {
+		return
+	}
+	kinds, all := a.regime.kindsFor(q.call.Campaign)
+	if all == 0 && a.trace == nil {
+		return
+	}
 	for i := range q.e.relationships {
 		r := &q.e.relationships[i]
 		if r.started > a.at {
@@ -271,10 +279,9 @@ func (q *question) relationships(a *answer) {
 		}
 		counted := false
 		for j := range a.regime.Relationships {
-			rule := &a.regime.Relationships[j]
-			if rule.admits(r.kind, q.call.Campaign) {
+			if kinds[j].Has(r.kind) {
 				counted = true
-				q.relationship(a, r, rule)
+				q.relationship(a, r, &a.regime.Relationships[j])
 			}
 		}
 		if !counted {
@@ -283,18 +290,32 @@ func (q *question) relationships(a *answer) {
 	}
 }
 
-// admits reports whether the calling organisation may use this kind of relationship under the rule at all; what it may not
-// use counts as absent.
-func (rule *RelationshipBasis) admits(kind RelationshipKind, c *Campaign) bool {
-	org := c.Organisation
-	counts := rule.Kinds.Has(kind)
-	if rule.ByPolicy {
-		counts = c.Policy.DemonstrationCounts.Has(kind)
+// MaxRelationships is how many bases on relationships a regime may have.
+const MaxRelationships = 16
+
+// kindsFor gives, for each basis of the regime, the kinds of relationship that the calling organisation may use under it,
+// and all of them together; what it may not use counts as absent.
+func (g *Regime) kindsFor(c *Campaign) (kinds [MaxRelationships]RelationshipSet, all RelationshipSet) {
+	for i := range g.Relationships {
+		kinds[i] = g.Relationships[i].kindsFor(c)
+		all |= kinds[i]
 	}
-	return counts &&
-		(len(rule.Classes) == 0 || slices.Contains(rule.Classes, org.Class)) &&
+	return kinds, all
+}
+
+func (rule *RelationshipBasis) kindsFor(c *Campaign) RelationshipSet {
+	org := c.Organisation
+	usable := (len(rule.Classes) == 0 || slices.Contains(rule.Classes, org.Class)) &&
 		(len(rule.Licences) == 0 || slices.Contains(rule.Licences, org.Licence)) &&
 		(rule.IssuesPerYear == 0 || org.IssuesPerYear >= rule.IssuesPerYear && (!org.DigitalOnly || c.Policy.DigitalOnlyPublisher))
+	switch {
+	case !usable:
+		return 0
+	case rule.ByPolicy:
+		return c.Policy.DemonstrationCounts
+	default:
+		return rule.Kinds
+	}
 }
 
 // relationship tries one relationship under one rule.

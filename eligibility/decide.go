@@ -35,6 +35,7 @@ type answer struct {
 	hours     Reason
 	hoursNext Instant
 	next      Instant
+	surely    Instant // at this one, if a fault of a basis heads the answer, the headline changes for certain
 	callerID  CallerIDFinding
 	trace     *trace
 }
@@ -42,7 +43,7 @@ type answer struct {
 // evaluate asks every gate in the order of the headlines. before, where not nil, is the answer of an earlier instant: what
 // cannot have changed since is taken from it, and the hours of a call that is refused anyway are left out.
 func (q *question) evaluate(at Instant, t *trace, before *answer) answer {
-	a := answer{at: at, today: localOf(at), objected: always, next: q.e.nextDate(at), trace: t}
+	a := answer{at: at, today: localOf(at), objected: always, next: q.e.nextDate(at), surely: Never, trace: t}
 	if !q.jurisdiction(&a) {
 		return a
 	}
@@ -128,6 +129,8 @@ func (q *question) changes(a *answer, verdict Verdict, headline Reason) Instant 
 			a.hours, a.hoursNext = q.call.Campaign.Policy.hours(a.at)
 		case a.next == Never:
 			return Never
+		case verdict == Deny && a.next == a.surely && headline == a.faults.First():
+			return a.next
 		default:
 			*a = q.evaluate(a.next, nil, a)
 		}

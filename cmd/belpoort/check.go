@@ -120,9 +120,10 @@ func readCallWords(f flags) (callWords, error) {
 
 func printCheck(w io.Writer, a *belpoortv1.CheckCallResponse) {
 	printVerdict(w, a.GetVerdict(), a.GetReason(), a.GetReasons())
-	printBasis(w, a.GetBasis(), a.GetObligations())
+	english := explanationWords["en"]
+	printBasis(w, a.GetBasis(), a.GetObligations(), english)
 	field(w, "show", a.GetCallerId())
-	printTimes(w, a.GetValidUntil(), a.GetRetryTime())
+	printTimes(w, a.GetValidUntil(), a.GetRetryTime(), english)
 	field(w, "decision", a.GetDecisionId())
 	field(w, "ledger", fmt.Sprintf("position %d, law %s", a.GetLedgerPosition(), a.GetLawVersion()))
 }
@@ -141,36 +142,36 @@ func printVerdict(w io.Writer, v belpoortv1.Verdict, r belpoortv1.Reason, all []
 	}
 }
 
-func printBasis(w io.Writer, b *belpoortv1.Basis, obligations []belpoortv1.Obligation) {
+func printBasis(w io.Writer, b *belpoortv1.Basis, obligations []belpoortv1.Obligation, l labels) {
 	if b != nil {
 		basis := b.GetArticle()
 		if basis == "" {
-			basis = "outside Tw 11.7"
+			basis = l.outside
 		}
 		if b.GetEvidencePosition() > 0 {
-			basis += fmt.Sprintf(", evidence at ledger position %d", b.GetEvidencePosition())
+			basis += fmt.Sprintf(l.evidence, b.GetEvidencePosition())
 		}
 		if t := b.GetSinceTime(); t != nil {
-			basis += ", since " + local(t)
+			basis += l.since + local(t)
 		}
 		if t := b.GetUntilTime(); t != nil {
-			basis += ", until " + local(t)
+			basis += l.until + local(t)
 		}
-		field(w, "basis", basis)
+		field(w, l.basis, basis)
 	}
 	words := make([]string, len(obligations))
 	for i := range obligations {
 		words[i] = eligibility.Obligation(obligations[i]).String()
 	}
-	field(w, "duties", join(words))
+	field(w, l.duties, join(words))
 }
 
-func printTimes(w io.Writer, until, retry *timestamppb.Timestamp) {
+func printTimes(w io.Writer, until, retry *timestamppb.Timestamp, l labels) {
 	if until != nil {
-		field(w, "changes", local(until))
+		field(w, l.changes, local(until))
 	}
 	if retry != nil {
-		field(w, "retry", local(retry))
+		field(w, l.retry, local(retry))
 	}
 }
 

@@ -59,20 +59,31 @@ func explain(cmd *cobra.Command, number string) error {
 	return nil
 }
 
-// labels are what stands around an explanation.
-type labels struct{ meaning, at, regime, ledger, position, callee, rules, passed, failed, source string }
+// labels are what stands around an answer.
+type labels struct {
+	meaning, at, regime, ledger, position, callee, rules, passed, failed, source string
+	basis, outside, evidence, since, until, duties, changes, retry               string
+}
 
 var explanationWords = map[string]labels{
-	"en": {"meaning", "at", "regime", "ledger", "position %d, catalogue %d, law %s", "callee", "Rules, in order:", "passed", "FAILED", "source"},
-	"nl": {"uitleg", "op", "regime", "logboek", "positie %d, catalogus %d, wet %s", "nummer", "Regels, op volgorde:", "in orde", "FOUT", "bron"},
+	"en": {
+		meaning: "meaning", at: "at", regime: "regime", ledger: "ledger", position: "position %d, catalogue %d, law %s", callee: "callee",
+		rules: "Rules, in order:", passed: "passed", failed: "FAILED", source: "source", basis: "basis", outside: "outside Tw 11.7",
+		evidence: ", evidence at ledger position %d", since: ", since ", until: ", until ", duties: "duties", changes: "changes", retry: "retry",
+	},
+	"nl": {
+		meaning: "uitleg", at: "op", regime: "regime", ledger: "logboek", position: "positie %d, catalogus %d, wet %s", callee: "nummer",
+		rules: "Regels, op volgorde:", passed: "in orde", failed: "FOUT", source: "bron", basis: "grondslag", outside: "buiten Tw 11.7",
+		evidence: ", bewijs op positie %d van het logboek", since: ", sinds ", until: ", tot ", duties: "plichten", changes: "verandert", retry: "opnieuw",
+	},
 }
 
 func printExplanation(w io.Writer, a *belpoortv1.ExplainCallResponse, l labels) {
 	fmt.Fprintf(w, "%s  %s\n", eligibility.Verdict(a.GetVerdict()), eligibility.Reason(a.GetReason()))
 	field(w, l.meaning, a.GetSentence())
 	field(w, l.at, local(a.GetDialTime()))
-	printBasis(w, a.GetBasis(), a.GetObligations())
-	printTimes(w, a.GetValidUntil(), a.GetRetryTime())
+	printBasis(w, a.GetBasis(), a.GetObligations(), l)
+	printTimes(w, a.GetValidUntil(), a.GetRetryTime(), l)
 	field(w, l.regime, a.GetRegime())
 	field(w, l.ledger, fmt.Sprintf(l.position, a.GetLedgerPosition(), a.GetCataloguePosition(), a.GetLawVersion()))
 	field(w, l.callee, a.GetCalleeToken())

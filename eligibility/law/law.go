@@ -70,6 +70,9 @@ func (r *reader) regime(n *node) eligibility.Regime {
 	if m.has("until") {
 		g.Until = m.instant("until")
 	}
+	if len(m.list("relationships")) > eligibility.MaxRelationships {
+		r.fail(n, "regimes.relationships", fmt.Sprintf("more than %d", eligibility.MaxRelationships))
+	}
 	for _, rel := range m.list("relationships") {
 		g.Relationships = append(g.Relationships, r.relationship(rel))
 	}
