@@ -124,6 +124,32 @@ func TestOlderConsentsNeverLiftAnObjection(t *testing.T) {
 	}
 }
 
+// Of two regimes the decision depends on the dial instant alone: the other one might as well not be loaded.
+func TestOnlyTheRegimeOfTheDialInstantCounts(t *testing.T) {
+	w := newWorld(t, 10)
+	seen := map[string]int{}
+	for range 20_000 {
+		call, facts, at := w.question()
+		d := Decide(fold(facts), call, w.cat, w.law, at)
+		alone := *w.law
+		alone.Regimes = nil
+		for _, r := range w.law.Regimes {
+			if r.ID == d.Regime {
+				alone.Regimes = append(alone.Regimes, r)
+			}
+		}
+		seen[d.Regime]++
+		b := Decide(fold(facts), call, w.cat, &alone, at)
+		d.ValidUntil, b.ValidUntil = time.Time{}, time.Time{} // the next regime may end the answer
+		if d != b {
+			t.Fatalf("with both regimes %+v\nwith %q alone %+v", d, d.Regime, b)
+		}
+	}
+	if len(seen) != 3 {
+		t.Errorf("regimes met: %v", seen)
+	}
+}
+
 // Explain decides as Decide does.
 func TestExplainAgreesWithDecide(t *testing.T) {
 	w := newWorld(t, 8)
