@@ -7,6 +7,7 @@ set -euo pipefail
 
 needs=(
   "make make"
+  "curl curl"
   "gcc gcc"
   "/usr/include/stdlib.h libc6-dev"
 )

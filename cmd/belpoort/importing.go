@@ -20,8 +20,11 @@ import (
 func importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "import KIND FILE...", Short: "Import consents, relationships, objections and more from CSV", Args: cobra.MinimumNArgs(2),
-		Long: `Import CSV files into the register. KIND is one of ` + kinds() + `. A file has a header row;
-cells are separated by comma, semicolon or tab; text is UTF-8 or Windows-1252; dates are ISO or Dutch. "-" is standard input.
+		Long: `Import CSV files into the register. KIND is one of
+` + kinds() + `.
+
+A file has a header row; cells are separated by comma, semicolon or tab; text is UTF-8 or Windows-1252; dates are ISO or
+Dutch. "-" is standard input.
 
 A row is taken whole or not at all. Rows that are not taken stand in a rejects file beside the input with their line,
 column and reason. Importing the same file again changes nothing. docs/import.md lists the columns.
@@ -33,7 +36,7 @@ column and reason. Importing the same file again changes nothing. docs/import.md
 	clientFlags(cmd)
 	f := cmd.Flags()
 	f.String("source", "", "name of the source, for files with a record id of their own, such as crm")
-	f.String("rejects", "", "where to write rejected rows (default: FILE.rejects.csv; needed for standard input)")
+	f.String("rejects", "", "where to write rejected rows (default: beside the input, as NAME.rejects.csv; needed for standard input)")
 	f.Bool("dry-run", false, "only read and judge")
 	f.Bool("ignore-unknown", false, "pass over columns that are not known")
 	return cmd

@@ -94,8 +94,8 @@ func newRoot() *cobra.Command {
 		Use:   "belpoort",
 		Short: "A pre-dial gatekeeper: may this call be made?",
 		Long: `Belpoort stands between a call centre's dialers and the telephone network. Before each call a dialer asks it;
-only an explicit ALLOW may be dialed. It holds consents, objections and the Dutch opt-in law (Tw art. 11.7), answers in
-well under a millisecond, and can show for every call why it was allowed.
+only an explicit ALLOW may be dialed. It holds consents, objections and the Dutch opt-in law (Tw art. 11.7), and can show
+for every call why it was allowed.
 
 Every flag can also be set in the environment (--grpc as BELPOORT_GRPC) or in the YAML file named by --config
 (grpc: 127.0.0.1:2357). A flag beats the environment, the environment beats the file.
