@@ -13,8 +13,9 @@ BUF := $(TOOLS)/buf-$(BUF_VERSION)/buf
 
 # The product is built without cgo; only the race detector of `make test` needs it.
 export CGO_ENABLED := 0
-# The version comes from scripts/version.sh, and git refuses a clone that somebody else owns.
-export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
+# The version comes from scripts/version.sh, and git refuses a clone that somebody else owns. With -trimpath, as the
+# product is built, one compilation of the dependencies serves checks, tests, tools and image.
+export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false -trimpath)
 export BUF
 
 MAX_FILE_LINES := 600

@@ -125,12 +125,18 @@ func (e *entry) mayShow(organisation string) bool {
 
 func (e *entry) inForce() span { return span{e.from, e.until} }
 
+// usualTestAge is the law's default, so mostly what is asked; its end is worked out once.
+var usualTestAge = eligibility.Duration{Months: 6}
+
 // reachable is the part of the entry's period in which its number is known to be reachable; it may be empty.
 func (e *entry) reachable(p *eligibility.Policy) span {
 	if e.tested == neverTested || p.CallerIDPublishedRequired && !e.published {
 		return span{}
 	}
-	stale := p.CallerIDTestMaxAge.After(e.tested)
+	stale := e.usuallyStale
+	if p.CallerIDTestMaxAge != usualTestAge {
+		stale = p.CallerIDTestMaxAge.After(e.tested)
+	}
 	if mutantStaleTest {
 		stale = eligibility.Never
 	}

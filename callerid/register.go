@@ -67,6 +67,7 @@ type entry struct {
 	organisation string
 	from, until  eligibility.Instant
 	tested       eligibility.Instant // neverTested: nobody rang it
+	usuallyStale eligibility.Instant // when the test is too old under the law's default
 	published    bool
 }
 
@@ -106,6 +107,7 @@ func (r *Register) add(index int, g *Registration) error {
 		from:         eligibility.InstantOf(g.ValidFrom, sinceAlways),
 		until:        eligibility.InstantOf(g.ValidUntil, eligibility.Never),
 		tested:       eligibility.InstantOf(g.CallbackTestedAt, neverTested),
+		usuallyStale: usualTestAge.After(eligibility.InstantOf(g.CallbackTestedAt, neverTested)),
 		published:    g.PublishedURL != "",
 	})
 	return nil

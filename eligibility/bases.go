@@ -67,7 +67,9 @@ func (q *question) consents(a *answer, p *past) {
 		}
 		faults, ends := q.consentFaults(a, c, p)
 		until := min(ends.expired, ends.stale)
-		a.traceConsent(c, article, faults, until)
+		if a.trace != nil {
+			a.traceConsent(c, article, faults, until)
+		}
 		a.faults |= faults
 		if faults != 0 {
 			expired, stale = min(expired, ends.expired), min(stale, ends.stale)
@@ -98,7 +100,7 @@ type consentEnds struct{ expired, stale Instant }
 func (q *question) consentFaults(a *answer, c *consent, p *past) (ReasonSet, consentEnds) {
 	campaign, policy := q.call.Campaign, q.call.Campaign.Policy
 	var faults ReasonSet
-	if q.e.withdrawnFor(c, campaign.Organisation.ID, a.at) {
+	if c.withdrawn <= a.at || len(q.e.withdrawals) > 0 && q.e.withdrawnFor(c, campaign.Organisation.ID, a.at) {
 		faults = faults.With(Withdrawn)
 	}
 	ends := c.ends(policy, p.answered > c.given && p.answered != always)
@@ -133,25 +135,25 @@ func (c *consent) ends(policy *Policy, called bool) consentEnds {
 	if c.given == always {
 		return ends
 	}
-	if ends.expired == Never && !policy.ConsentMaxAge.IsZero() {
-		ends.expired = c.after(policy.ConsentMaxAge)
+	if ends.expired == Never {
+		ends.expired = c.after(&policy.ConsentMaxAge)
 	}
 	switch {
 	case called:
 	case !c.firstCall.IsZero():
-		ends.stale = c.after(c.firstCall)
+		ends.stale = c.after(&c.firstCall)
 	default:
-		ends.stale = c.after(policy.FirstCallWithin)
+		ends.stale = c.after(&policy.FirstCallWithin)
 	}
 	return ends
 }
 
 // after is the instant a duration after the consent was given.
-func (c *consent) after(d Duration) Instant {
+func (c *consent) after(d *Duration) Instant {
 	switch {
-	case d == twelveMonths:
+	case d.Months == 12:
 		return c.year
-	case d == sixMonths:
+	case d.Months == 6:
 		return c.halfYear
 	case d.Hours > 0:
 		return d.After(c.given)
@@ -159,11 +161,8 @@ func (c *consent) after(d Duration) Instant {
 	return d.afterLocal(c.givenLocal)
 }
 
-// withdrawnFor reports whether the consent was withdrawn, by its id for all, or for an organisation (AVG 7(3)).
+// withdrawnFor reports whether the consent was withdrawn for an organisation, with all others given to it (AVG 7(3)).
 func (e *Eligibility) withdrawnFor(c *consent, organisation string, at Instant) bool {
-	if c.withdrawn <= at {
-		return true
-	}
 	for i := range e.withdrawals {
 		w := &e.withdrawals[i]
 		if w.at <= at && w.organisation == organisation && (c.given < w.at || c.given == w.at && !mutantWithdrawalTie) && slices.Contains(c.organisations, organisation) {

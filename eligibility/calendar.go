@@ -228,11 +228,27 @@ func zoneOffset(second int64) int64 {
 	return int64(offset)
 }
 
+// shiftBefore holds, for each span of 2^shiftSpan seconds (about a year) since 1970, the shift in force when it begins.
+var shiftBefore = indexShifts()
+
+const shiftSpan = 25
+
+func indexShifts() []int {
+	var index []int
+	for begin := int64(0); begin <= shifts[len(shifts)-1].at; begin += 1 << shiftSpan {
+		index = append(index, sort.Search(len(shifts), func(i int) bool { return shifts[i].at > begin })-1)
+	}
+	return index
+}
+
 // offsetAt is Amsterdam's offset at a UTC second and the span of seconds in which it holds.
 func offsetAt(second int64) (offset, from, until int64) {
-	i := sort.Search(len(shifts), func(i int) bool { return shifts[i].at > second }) - 1
-	if i < 0 {
+	if second < shifts[0].at {
 		return shifts[0].offset, math.MinInt64, shifts[0].at
+	}
+	i := shiftBefore[min(int(second>>shiftSpan), len(shiftBefore)-1)]
+	for i+1 < len(shifts) && shifts[i+1].at <= second {
+		i++
 	}
 	until = math.MaxInt64
 	if i+1 < len(shifts) {

@@ -17,8 +17,8 @@ type question struct {
 	law  *Law
 }
 
-// answer is what the gates found at one instant. Every gate lowers next to the first instant after at at which its own
-// finding could change.
+// answer is what the gates found at one instant. Every gate but those of the caller ID and the hours, which keep their own,
+// lowers next to the first instant after at at which its finding could change.
 type answer struct {
 	at      Instant
 	today   local
@@ -43,7 +43,7 @@ type answer struct {
 // evaluate asks every gate in the order of the headlines. before, where not nil, is the answer of an earlier instant: what
 // cannot have changed since is taken from it, and the hours of a call that is refused anyway are left out.
 func (q *question) evaluate(at Instant, t *trace, before *answer) answer {
-	a := answer{at: at, today: localOf(at), objected: always, next: q.e.nextDate(at), surely: Never, trace: t}
+	a := answer{at: at, today: localOf(at), objected: always, next: q.e.nextDate(at), surely: Never, callerID: CallerIDFinding{Changes: Never}, trace: t}
 	if !q.jurisdiction(&a) {
 		return a
 	}
@@ -119,20 +119,27 @@ func (a *answer) reasons() ReasonSet {
 // given, which is earlier than the truth and so on the safe side.
 const maxChanges = 100_000
 
-// changes is the next instant at which verdict or headline is another by time alone.
+// changes is the next instant at which verdict or headline is another by time alone. Where only the hours or only the
+// caller ID can have changed, only they are asked again.
 func (q *question) changes(a *answer, verdict Verdict, headline Reason) Instant {
 	for range maxChanges {
-		switch {
-		case verdict != Deny && a.hoursNext < a.next:
-			// nothing but the hours can change at this instant
-			a.at = a.hoursNext
-			a.hours, a.hoursNext = q.call.Campaign.Policy.hours(a.at)
-		case a.next == Never:
+		hours := Never
+		if verdict != Deny {
+			hours = a.hoursNext
+		}
+		callerID := a.callerID.Changes
+		switch next := min(a.next, callerID, hours); {
+		case next == Never:
 			return Never
-		case verdict == Deny && a.next == a.surely && headline == a.faults.First():
-			return a.next
+		case hours < min(a.next, callerID):
+			a.at = hours
+			a.hours, a.hoursNext = q.call.Campaign.Policy.hours(hours)
+		case callerID < min(a.next, hours):
+			q.callerIDAgain(a, callerID)
+		case verdict == Deny && a.surely == next && headline == a.faults.First():
+			return next
 		default:
-			*a = q.evaluate(a.next, nil, a)
+			*a = q.evaluate(next, nil, a)
 		}
 		if a.verdict() != verdict || a.reasons().First() != headline {
 			break

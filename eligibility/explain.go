@@ -125,9 +125,6 @@ func (a *answer) traceList(q *question, l *RequiredList, hit, stale bool) {
 }
 
 func (a *answer) traceConsent(c *consent, article string, faults ReasonSet, until Instant) {
-	if a.trace == nil {
-		return
-	}
 	a.step("basis.consent", headline(OKConsent, faults), article, a.regime.Source, c.position,
 		a.trace.say("consent %q given %s to %s for %s, %s%s", "toestemming %q gegeven %s aan %s voor %s, %s%s"),
 		c.id, a.stamp(c.given), strings.Join(c.organisations, ", "), strings.Join(c.products, ", "), a.ending(until), list(faults))

@@ -36,18 +36,31 @@ func (a *answer) refuse(r Reason) {
 // callerID asks whether the number may be shown: not withheld (Tw 11.7(8), until 2026-06-30 (7)), recognisable, the
 // organisation's own, reachable and published (CTM 2024).
 func (q *question) callerID(a *answer, before *answer) {
-	c := q.call.Campaign
 	if before != nil && a.at < before.callerID.Changes {
 		a.callerID = before.callerID
 	} else {
-		a.callerID = q.cat.CallerIDs.Check(CallerIDQuestion{
-			Number: q.call.CallerID, Presentation: q.call.Presentation, Organisation: c.Organisation.ID, Policy: c.Policy,
-			Law: q.law, At: a.at,
-		})
+		a.callerID = q.showable(a.at)
 	}
 	a.refuse(a.callerID.Reason)
-	a.next = min(a.next, a.callerID.Changes)
 	a.traceCallerID(q)
+}
+
+func (q *question) showable(at Instant) CallerIDFinding {
+	c := q.call.Campaign
+	return q.cat.CallerIDs.Check(CallerIDQuestion{
+		Number: q.call.CallerID, Presentation: q.call.Presentation, Organisation: c.Organisation.ID, Policy: c.Policy,
+		Law: q.law, At: at,
+	})
+}
+
+// callerIDAgain asks at a later instant at which nothing else can have changed.
+func (q *question) callerIDAgain(a *answer, at Instant) {
+	a.at = at
+	if old := a.callerID.Reason; old != 0 {
+		a.refused &^= 1 << old
+	}
+	a.callerID = q.showable(at)
+	a.refuse(a.callerID.Reason)
 }
 
 // subscriberAt is the statement about the subscriber that counts at an instant; nil where there is none.
