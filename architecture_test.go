@@ -58,7 +58,7 @@ var rooms = []room{
 		path:      "ledger",
 		imports:   []string{"eligibility"},
 		inTests:   []string{"ledger/ledgertest"},
-		libraries: []string{"github.com/pressly/goose/v3", "modernc.org/sqlite"},
+		libraries: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "modernc.org/sqlite"},
 		because:   "the durable record must outlive the wire format, the cache and the doors",
 	},
 	{

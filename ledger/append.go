@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"slices"
 )
 
@@ -27,8 +28,20 @@ type answer struct {
 	err   error
 }
 
+// groups gathers the appends of a ledger for the one goroutine that writes them.
+type groups struct {
+	path    string // what the ledger is called in errors
+	queue   chan *waiting
+	closing chan struct{}
+	stopped chan struct{}
+}
+
+func newGroups(path string) groups {
+	return groups{path: path, queue: make(chan *waiting, maxQueue), closing: make(chan struct{}), stopped: make(chan struct{})}
+}
+
 // Append hands the facts to the one goroutine that writes; everything that needs no lock is done before.
-func (s *SQLite) Append(ctx context.Context, facts []Append) ([]Appended, error) {
+func (s *groups) Append(ctx context.Context, facts []Append) ([]Appended, error) {
 	if err := checkFacts(facts); err != nil || len(facts) == 0 {
 		return nil, err
 	}
@@ -77,7 +90,7 @@ func keep(kept, b []byte) (all, copied []byte) {
 }
 
 // lastWord is for an append that met the closing ledger: answered by the last group, or never written.
-func (s *SQLite) lastWord(w *waiting) ([]Appended, error) {
+func (s *groups) lastWord(w *waiting) ([]Appended, error) {
 	select {
 	case a := <-w.answer:
 		return a.facts, a.err
@@ -87,19 +100,19 @@ func (s *SQLite) lastWord(w *waiting) ([]Appended, error) {
 }
 
 // appendInGroups writes whatever has gathered while the last group was written, one fsync for all.
-func (s *SQLite) appendInGroups() {
+func (s *groups) appendInGroups(write func([]*waiting)) {
 	defer close(s.stopped)
 	for {
 		select {
 		case <-s.closing:
 			return
 		case first := <-s.queue:
-			s.writeGroup(s.gather(first))
+			write(s.gather(first))
 		}
 	}
 }
 
-func (s *SQLite) gather(first *waiting) []*waiting {
+func (s *groups) gather(first *waiting) []*waiting {
 	group := []*waiting{first}
 	facts := len(first.facts)
 	for len(group) < maxGroup && facts < groupFacts {
@@ -113,6 +126,21 @@ func (s *SQLite) gather(first *waiting) []*waiting {
 	}
 	return group
 }
+
+// live says why nothing can be asked of the ledger now, if so.
+func (s *groups) live(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-s.closing:
+		return s.gone()
+	default:
+		return nil
+	}
+}
+
+func (s *groups) gone() error { return fmt.Errorf("%w: %s is closed", ErrUnavailable, s.path) }
 
 func (s *SQLite) writeGroup(group []*waiting) {
 	s.turn <- struct{}{}

@@ -128,6 +128,10 @@ func (s *SQLite) DeploymentID(ctx context.Context) (id [16]byte, err error) {
 	if err != nil {
 		return id, err
 	}
+	return s.deployment(value)
+}
+
+func (s *groups) deployment(value []byte) (id [16]byte, err error) {
 	if len(value) != len(id) {
 		return id, fmt.Errorf("%w: %s: the deployment id has %d bytes", ErrCorrupt, s.path, len(value))
 	}

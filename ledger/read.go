@@ -148,7 +148,7 @@ func (s *SQLite) Tail(ctx context.Context, after uint64, limit int) ([]Entry, er
 }
 
 // gapless keeps a follower from passing over a fact that is lost.
-func (s *SQLite) gapless(after uint64, entries []Entry) error {
+func (s *groups) gapless(after uint64, entries []Entry) error {
 	next := after + 1
 	for i := range entries {
 		if entries[i].Position != next {
@@ -162,7 +162,7 @@ func (s *SQLite) gapless(after uint64, entries []Entry) error {
 	return nil
 }
 
-func (s *SQLite) missing(position uint64) error {
+func (s *groups) missing(position uint64) error {
 	return fmt.Errorf("%w: %s, position %d: the fact is missing", ErrCorrupt, s.path, position)
 }
 
@@ -290,12 +290,14 @@ func (s *SQLite) Head(ctx context.Context) (uint64, error) {
 }
 
 // Wait returns when there is something after a position.
-func (s *SQLite) Wait(ctx context.Context, after uint64) error {
+func (s *SQLite) Wait(ctx context.Context, after uint64) error { return s.wait(ctx, s.head, after) }
+
+func (s *groups) wait(ctx context.Context, mark *headMark, after uint64) error {
 	for {
 		if err := s.live(ctx); err != nil {
 			return err
 		}
-		head, moved := s.head.watch()
+		head, moved := mark.watch()
 		if head > after {
 			return nil
 		}

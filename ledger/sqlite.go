@@ -16,22 +16,23 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-//go:embed migrations/sqlite/*.sql
+//go:embed migrations/sqlite/*.sql migrations/postgres/*.sql
 var migrationFiles embed.FS
 
-// Options of OpenSQLite; the zero value is the default.
+// Options of OpenSQLite and OpenPostgres; the zero value is the default.
 type Options struct {
 	// Clock gives record times; default time.Now. When it goes back, record times stand still until it catches up.
 	Clock func() time.Time
 	// Readers is the number of reading connections; default 4.
 	Readers int
-	// FullCheck runs SQLite's own check of the whole file when opening, which takes seconds per million facts.
+	// FullCheck runs SQLite's own check of the whole file when opening, or Verify on PostgreSQL; either takes seconds
+	// per million facts.
 	FullCheck bool
 }
 
 // SQLite is a Ledger in a folder of its own. One process holds it at a time.
 type SQLite struct {
-	path  string
+	groups
 	clock func() time.Time
 	lock  *os.File
 
@@ -41,13 +42,10 @@ type SQLite struct {
 	tip              tip // owned by whoever holds turn
 	head             *headMark
 
-	queue   chan *waiting
-	turn    chan struct{} // holds one value while somebody writes
-	closing chan struct{}
-	stopped chan struct{}
-	broken  atomic.Pointer[error]
-	closed  sync.Once
-	fate    error // of Close
+	turn   chan struct{} // holds one value while somebody writes
+	broken atomic.Pointer[error]
+	closed sync.Once
+	fate   error // of Close
 }
 
 var _ Ledger = (*SQLite)(nil)
@@ -67,7 +65,7 @@ func OpenSQLite(ctx context.Context, dir string, opts Options) (*SQLite, error) 
 	if err := s.open(ctx, opts); err != nil {
 		return nil, errors.Join(fault(s.path, err), s.release(len(s.readers)))
 	}
-	go s.appendInGroups()
+	go s.appendInGroups(s.writeGroup)
 	return s, nil
 }
 
@@ -79,15 +77,12 @@ func newSQLite(path string, lock *os.File, opts Options) *SQLite {
 		opts.Readers = 4
 	}
 	return &SQLite{
-		path:    path,
+		groups:  newGroups(path),
 		clock:   opts.Clock,
 		lock:    lock,
 		readers: make(chan reader, opts.Readers),
 		head:    newHeadMark(),
-		queue:   make(chan *waiting, maxQueue),
 		turn:    make(chan struct{}, 1),
-		closing: make(chan struct{}),
-		stopped: make(chan struct{}),
 	}
 }
 
@@ -164,7 +159,7 @@ func create(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(migrate(ctx, pool), pool.Close()); err != nil {
+	if err := errors.Join(migrate(ctx, goose.DialectSQLite3, pool), pool.Close()); err != nil {
 		return err
 	}
 	return putInPlace(unfinished, path)
@@ -178,24 +173,33 @@ func (s *SQLite) bringUpToDate(ctx context.Context) error {
 		}
 		return err
 	}
-	known, err := newestMigration()
-	if err != nil {
+	behind, err := isBehind(s.path, goose.DialectSQLite3, have.Int64)
+	if err != nil || !behind {
 		return err
 	}
-	if have.Int64 > known {
-		return fmt.Errorf("%w: %s: the ledger has schema %d, this binary knows up to %d: use a newer belpoort",
-			ErrNewerSchema, s.path, have.Int64, known)
-	}
-	if have.Int64 == known {
-		return nil
-	}
-	return migrate(ctx, s.writing)
+	return migrate(ctx, goose.DialectSQLite3, s.writing)
 }
 
-func migrations() (fs.FS, error) { return fs.Sub(migrationFiles, "migrations/sqlite") }
+// isBehind compares a ledger's schema with the newest one known, and refuses a newer one.
+func isBehind(path string, dialect goose.Dialect, have int64) (bool, error) {
+	known, err := newestMigration(dialect)
+	if err == nil && have > known {
+		err = fmt.Errorf("%w: %s: the ledger has schema %d, this binary knows up to %d: use a newer belpoort",
+			ErrNewerSchema, path, have, known)
+	}
+	return have < known, err
+}
 
-func newestMigration() (int64, error) {
-	files, err := migrations()
+func migrations(dialect goose.Dialect) (fs.FS, error) {
+	folder := "migrations/sqlite"
+	if dialect == goose.DialectPostgres {
+		folder = "migrations/postgres"
+	}
+	return fs.Sub(migrationFiles, folder)
+}
+
+func newestMigration(dialect goose.Dialect) (int64, error) {
+	files, err := migrations(dialect)
 	if err != nil {
 		return 0, err
 	}
@@ -206,12 +210,12 @@ func newestMigration() (int64, error) {
 	return goose.NumericComponent(names[len(names)-1])
 }
 
-func migrate(ctx context.Context, pool *sql.DB) error {
-	files, err := migrations()
+func migrate(ctx context.Context, dialect goose.Dialect, pool *sql.DB) error {
+	files, err := migrations(dialect)
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, pool, files, goose.WithDisableGlobalRegistry(true))
+	provider, err := goose.NewProvider(dialect, pool, files, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return err
 	}
@@ -249,18 +253,3 @@ func (s *SQLite) release(readers int) error {
 	failed = append(failed, s.lock.Close())
 	return fault(s.path, errors.Join(failed...))
 }
-
-// live says why nothing can be asked of the ledger now, if so.
-func (s *SQLite) live(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case <-s.closing:
-		return s.gone()
-	default:
-		return nil
-	}
-}
-
-func (s *SQLite) gone() error { return fmt.Errorf("%w: %s is closed", ErrUnavailable, s.path) }

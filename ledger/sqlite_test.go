@@ -15,12 +15,14 @@ import (
 	"github.com/belpoort/belpoort/ledger/ledgertest"
 )
 
-// TestMain becomes the child that a test kills or starves, when the test says so.
+// TestMain becomes the child that a test kills or starves, when the test says so. The other tests share one PostgreSQL.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childFolder); dir != "" {
 		os.Exit(appendAndPrint(dir))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	stopShared()
+	os.Exit(code)
 }
 
 func open(t testing.TB, dir string, opts ledger.Options) *ledger.SQLite {

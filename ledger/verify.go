@@ -93,7 +93,7 @@ func (s *SQLite) verifyRest(ctx context.Context, report VerifyReport) (VerifyRep
 }
 
 // untilClosing keeps a check that takes long from holding up Close.
-func (s *SQLite) untilClosing(ctx context.Context) (context.Context, context.CancelFunc) {
+func (s *groups) untilClosing(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
 		select {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/belpoort/belpoort/eligibility"
 )
 
 const (
@@ -172,19 +174,33 @@ func (w writer) placeOne(next *tip, a *waiting, i int) (Appended, error) {
 
 // repeat answers a fact whose request key is known; ErrNotFound says that it is not.
 func (w writer) repeat(f *Append, payload [32]byte) (Appended, error) {
-	known := Appended{Repeated: true}
+	var known recorded
 	var nanoseconds int64
 	var callee, hash []byte
-	var kind int32
-	if err := w.row(keyQuery, f.RequestKey, &known.Position, &nanoseconds, &callee, &kind, &hash); err != nil {
+	if err := w.row(keyQuery, f.RequestKey, &known.position, &nanoseconds, &callee, &known.kind, &hash); err != nil {
 		return Appended{}, found(err)
 	}
-	known.RecordTime = time.Unix(0, nanoseconds).UTC()
-	same := string(callee) == string(f.Callee[:]) && kind == f.Kind && string(hash) == string(payload[:])
+	known.time = time.Unix(0, nanoseconds).UTC()
+	copy(known.callee[:], callee)
+	copy(known.payload[:], hash)
+	return known.repeat(f, payload)
+}
+
+// recorded is what a known request key stands for.
+type recorded struct {
+	position uint64
+	time     time.Time
+	callee   eligibility.CalleeToken
+	kind     int32
+	payload  [32]byte
+}
+
+func (k recorded) repeat(f *Append, payload [32]byte) (Appended, error) {
+	same := k.callee == f.Callee && k.kind == f.Kind && k.payload == payload
 	if !same && !mutantRepeatAnyContent {
-		return Appended{}, fmt.Errorf("%w (position %d)", ErrRequestReused, known.Position)
+		return Appended{}, fmt.Errorf("%w (position %d)", ErrRequestReused, k.position)
 	}
-	return known, nil
+	return Appended{Position: k.position, RecordTime: k.time, Repeated: true}, nil
 }
 
 func (w writer) insertFacts(entries []Entry, payloads [][32]byte) error {

@@ -10,6 +10,7 @@ needs=(
   "curl curl"
   "gcc gcc"
   "/usr/include/stdlib.h libc6-dev"
+  "/usr/lib/postgresql/15/bin/postgres postgresql-15"
 )
 
 packages=()

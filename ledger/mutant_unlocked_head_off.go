@@ -1,0 +1,5 @@
+//go:build !mutant_unlocked_head
+
+package ledger
+
+const mutantUnlockedHead = false
