@@ -53,6 +53,33 @@ func TestValidUntilIsExact(t *testing.T) {
 	t.Logf("reasons met: %v", found)
 }
 
+// An appointment outside the hours makes the call possible from a quarter of an hour before it, and not a moment earlier.
+func TestValidUntilOfAnAppointment(t *testing.T) {
+	w := newWorld(t, 11)
+	c := *w.cat.Campaigns["acme-a"]
+	c.Purpose, c.Product, c.Mode, c.Dialing, c.Suspended, c.Brand = PurposeCommercial, "power", Human, Preview, false, ""
+	policy, err := w.law.Defaults.Override(map[string]any{"caller_id_published_required": false, "caller_id_test_max_age": "10 years"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Policy = policy
+	w.cat.Campaigns[c.ID] = &c
+	sunday := func(hour, minute int) time.Time { return time.Date(2026, 11, 22, hour, minute, 0, 0, Amsterdam) }
+	e := fold([]Fact{{CallRequest: &CallRequest{Organisation: "acme", Product: "power", RequestedAt: sunday(9, 0).AddDate(0, 0, -2), CallAt: sunday(12, 0)}}})
+	call := &Call{Callee: "+31612345678", CallerID: "+31201234567", Campaign: &c}
+	for _, step := range []struct {
+		at      time.Time
+		verdict Verdict
+		until   time.Time
+	}{
+		{sunday(11, 0), Defer, sunday(11, 45)}, {sunday(11, 45), Allow, sunday(12, 15)}, {sunday(12, 15), Defer, sunday(24, 0)},
+	} {
+		if d := Decide(e, call, w.cat, w.law, step.at); d.Verdict != step.verdict || !d.ValidUntil.Equal(step.until) {
+			t.Errorf("at %s: %s %v until %s, want %s until %s", step.at, d.Verdict, d.Reasons.List(), d.ValidUntil, step.verdict, step.until)
+		}
+	}
+}
+
 // The order in which facts are folded changes nothing.
 func TestPermutingFactsChangesNothing(t *testing.T) {
 	w := newWorld(t, 4)
