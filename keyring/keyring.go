@@ -1,5 +1,5 @@
-// Package keyring holds the deployment's one secret and what is derived from it: callee tokens, sealed numbers, receipts
-// and the value by which a ledger recognises its deployment.
+// Package keyring holds the deployment's one secret and what is derived from it: callee tokens, sealed numbers and
+// records, receipts and the value by which a ledger recognises its deployment.
 //
 // It knows numbers and tokens. It must not know what is stored where, nor any fact about a callee.
 package keyring
@@ -25,6 +25,7 @@ const (
 	sealLabel    = "belpoort sealed number v1"
 	receiptLabel = "belpoort receipt v1"
 	checkLabel   = "belpoort check value v1"
+	recordLabel  = "belpoort sealed record v1"
 )
 
 // Ring makes and reads everything that depends on the deployment's key. It is safe for concurrent use.
@@ -32,6 +33,7 @@ type Ring struct {
 	tokens   *macs
 	receipts *macs
 	seal     cipher.AEAD
+	records  *recordSeals
 	check    string
 }
 
@@ -56,6 +58,7 @@ func newRing(secret []byte) (*Ring, error) {
 		tokens:   newMACs(subkey(tokenLabel, 32)),
 		receipts: newMACs(subkey(receiptLabel, 32)),
 		seal:     seal,
+		records:  newRecordSeals(subkey(recordLabel, 32)),
 		check:    hex.EncodeToString(subkey(checkLabel, 8)),
 	}
 	return ring, errors.Join(failed, err)

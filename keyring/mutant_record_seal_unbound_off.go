@@ -1,0 +1,5 @@
+//go:build !mutant_record_seal_unbound
+
+package keyring
+
+const mutantRecordSealUnbound = false
