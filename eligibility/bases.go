@@ -77,7 +77,7 @@ func (q *question) consents(a *answer, p *past) {
 		}
 		a.until(until)
 		// an objection is lifted by a later consent at the person's own provable initiative only
-		free := a.objected == always || c.ownInitiative && c.given > a.objected && !q.call.Campaign.Policy.ReconsentNever
+		free := a.objected == always || c.ownInitiative && (c.given > a.objected || mutantImportOrder && c.position > a.objectionPosition) && !q.call.Campaign.Policy.ReconsentNever
 		a.hold(Basis{Kind: OKConsent, Article: article, Position: c.position, Since: c.given, Until: until}, free)
 		if free && a.trace == nil {
 			return

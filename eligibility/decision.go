@@ -14,6 +14,14 @@ type Call struct {
 	Person       string  // the expected person; "" is not compared
 	Mode         Mode    // 0: the campaign's
 	Dialing      Dialing // 0: the campaign's
+	// Unreported are the callee's calls that were allowed and of which no report is among the facts yet: they count as attempts.
+	Unreported []Attempt
+}
+
+// Attempt is a call that was allowed, whatever became of it.
+type Attempt struct {
+	Campaign string
+	At       time.Time
 }
 
 // mode is who speaks in this call.

@@ -106,6 +106,7 @@ type CallReport struct {
 	At               time.Time
 	Outcome          Outcome
 	ObjectionOffered bool
+	DecisionID       string // of the decision that allowed it, 32 hexadecimal characters; "" where it is not known
 }
 
 // ListEntry says how a number stood on a list when our copy of it was loaded.

@@ -207,10 +207,13 @@ type past struct {
 // counts against this call, never for it.
 func (q *question) history(a *answer) past {
 	p := past{answered: always, used: always, abandoned: always}
-	if len(q.e.histories) == 0 {
+	if len(q.e.histories) == 0 && len(q.call.Unreported) == 0 {
 		return p
 	}
 	midnight := a.today.date.Midnight()
+	for i := range q.call.Unreported {
+		q.attempt(&p, &q.call.Unreported[i], midnight)
+	}
 	for i := range q.e.histories {
 		h := &q.e.histories[i]
 		other := q.cat.Campaigns[h.campaign]
@@ -220,6 +223,20 @@ func (q *question) history(a *answer) past {
 		q.add(a, &p, h, other, midnight)
 	}
 	return p
+}
+
+// attempt counts a call that was allowed and not yet reported.
+func (q *question) attempt(p *past, allowed *Attempt, midnight Instant) {
+	other := q.cat.Campaigns[allowed.Campaign]
+	if mutantAttemptsForgotten || other != nil && other.Organisation.ID != q.call.Campaign.Organisation.ID {
+		return
+	}
+	if InstantOf(allowed.At, Never) >= midnight {
+		p.today++
+	}
+	if allowed.Campaign == q.call.Campaign.ID {
+		p.inCampaign++
+	}
 }
 
 func (q *question) add(a *answer, p *past, h *history, other *Campaign, midnight Instant) {

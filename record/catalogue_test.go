@@ -192,7 +192,8 @@ func TestADecisionIsWrittenDownWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	call := &eligibility.Call{Callee: "+31612345678", CallerID: "+31201234567", Campaign: c.Campaigns["acme-x"], Person: "P"}
+	call := &eligibility.Call{Callee: "+31612345678", CallerID: "+31201234567", Campaign: c.Campaigns["acme-x"], Person: "P",
+		Unreported: []eligibility.Attempt{{Campaign: "acme-x", At: at(2)}}}
 	d := &eligibility.Decision{
 		Verdict: eligibility.Allow, Reason: eligibility.OKConsent, Reasons: eligibility.ReasonSet(0).With(eligibility.OKConsent),
 		Basis: eligibility.Basis{Kind: eligibility.OKConsent, Article: "NL-TW-11.7-2", Position: 5,

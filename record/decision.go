@@ -31,7 +31,7 @@ func DecisionToProto(d *eligibility.Decision, call *eligibility.Call, c Circumst
 		Verdict: belpoortv1.Verdict(d.Verdict), Reason: belpoortv1.Reason(d.Reason), Reasons: ReasonsToProto(d.Reasons),
 		Basis: BasisToProto(d), Obligations: ObligationsToProto(d.Obligations), ValidUntil: Stamp(d.ValidUntil),
 		LawVersion: c.LawVersion, LedgerPosition: c.LedgerPosition, CataloguePosition: c.CataloguePosition,
-		Client: c.Client, RequestId: c.RequestID, Regime: d.Regime,
+		Client: c.Client, RequestId: c.RequestID, Regime: d.Regime, UnreportedAttempts: uint32(len(call.Unreported)),
 	}
 	if !c.Callee.IsZero() {
 		m.CalleeToken = c.Callee.String()

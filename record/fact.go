@@ -6,6 +6,7 @@ package record
 
 import (
 	"encoding/hex"
+	"strings"
 
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
 
@@ -143,7 +144,15 @@ func (c *check) callReport(at string, m *belpoortv1.CallReport) *eligibility.Cal
 		At:               c.momentGiven(at+".dial_time", m.GetDialTime()),
 		Outcome:          wordGiven[eligibility.Outcome](c, at+".outcome", m.GetOutcome()),
 		ObjectionOffered: m.GetObjectionOffered(),
+		DecisionID:       c.decisionID(at+".decision_id", m.GetDecisionId()),
 	}
+}
+
+func (c *check) decisionID(at, s string) string {
+	if raw, err := hex.DecodeString(s); s != "" && (err != nil || len(raw) != 16 || strings.ToLower(s) != s) {
+		c.fail(at, "must be 32 hexadecimal characters, in lower case")
+	}
+	return s
 }
 
 func (c *check) listEntry(at string, m *belpoortv1.ListEntry) *eligibility.ListEntry {

@@ -45,7 +45,7 @@ func everyFact() []eligibility.Fact {
 		{Objection: &eligibility.Objection{
 			Organisation: "a", At: at(1), Via: eligibility.ViaIVR, Scope: eligibility.ScopeProduct, Product: "p",
 			By: eligibility.ByHouseholdMember, Receipt: "r"}},
-		{CallReport: &eligibility.CallReport{Campaign: "k", At: at(1), Outcome: eligibility.Busy, ObjectionOffered: true}},
+		{CallReport: &eligibility.CallReport{Campaign: "k", At: at(1), Outcome: eligibility.Busy, ObjectionOffered: true, DecisionID: "0123456789abcdef0123456789abcdef"}},
 		{ListEntry: &eligibility.ListEntry{List: "TPS", Since: at(1), LoadedAt: at(2)}},
 	}
 }
@@ -231,6 +231,7 @@ func badFacts() []bad {
 		spoil("fact.objection.product", func(m *belpoortv1.Objection) { m.Product = "" }),
 		spoil("fact.objection.product", func(m *belpoortv1.Objection) { m.Scope = 0 }),
 		spoil("fact.objection.scope", func(m *belpoortv1.Objection) { m.Scope = 5 }),
+		spoil("fact.call_report.decision_id", func(m *belpoortv1.CallReport) { m.DecisionId = "0123" }),
 		spoil("fact.call_report.outcome", func(m *belpoortv1.CallReport) { m.Outcome = 0 }),
 		spoil("fact.list_entry.list", func(m *belpoortv1.ListEntry) { m.List = "" }),
 	}

@@ -556,9 +556,11 @@ type Decision struct {
 	// The client's own id for the question. Empty: none given.
 	RequestId string `protobuf:"bytes,21,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// The regime whose rules were applied, such as "NL-2026-07-01".
-	Regime        string `protobuf:"bytes,22,opt,name=regime,proto3" json:"regime,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Regime string `protobuf:"bytes,22,opt,name=regime,proto3" json:"regime,omitempty"`
+	// How many earlier ALLOWs for this callee were counted as attempts although no report of them was recorded yet.
+	UnreportedAttempts uint32 `protobuf:"varint,23,opt,name=unreported_attempts,json=unreportedAttempts,proto3" json:"unreported_attempts,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Decision) Reset() {
@@ -745,6 +747,13 @@ func (x *Decision) GetRegime() string {
 	return ""
 }
 
+func (x *Decision) GetUnreportedAttempts() uint32 {
+	if x != nil {
+		return x.UnreportedAttempts
+	}
+	return 0
+}
+
 var File_belpoort_v1_decision_proto protoreflect.FileDescriptor
 
 const file_belpoort_v1_decision_proto_rawDesc = "" +
@@ -757,7 +766,7 @@ const file_belpoort_v1_decision_proto_rawDesc = "" +
 	"\n" +
 	"since_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\x129\n" +
 	"\n" +
-	"until_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\xa6\a\n" +
+	"until_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\xd7\a\n" +
 	"\bDecision\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x12;\n" +
@@ -786,7 +795,8 @@ const file_belpoort_v1_decision_proto_rawDesc = "" +
 	"\x06client\x18\x14 \x01(\tR\x06client\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x15 \x01(\tR\trequestId\x12\x16\n" +
-	"\x06regime\x18\x16 \x01(\tR\x06regime*Z\n" +
+	"\x06regime\x18\x16 \x01(\tR\x06regime\x12/\n" +
+	"\x13unreported_attempts\x18\x17 \x01(\rR\x12unreportedAttempts*Z\n" +
 	"\aVerdict\x12\x17\n" +
 	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rVERDICT_ALLOW\x10\x01\x12\x10\n" +

@@ -1452,8 +1452,11 @@ type CallReport struct {
 	Outcome Outcome `protobuf:"varint,3,opt,name=outcome,proto3,enum=belpoort.v1.Outcome" json:"outcome,omitempty"`
 	// The right of objection was offered.
 	ObjectionOffered bool `protobuf:"varint,4,opt,name=objection_offered,json=objectionOffered,proto3" json:"objection_offered,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The decision that allowed the call, 32 hexadecimal characters: its attempt is then counted by this report and no longer
+	// by the decision. Empty: the oldest unreported attempt of the callee in this campaign is meant, if there is one.
+	DecisionId    string `protobuf:"bytes,5,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CallReport) Reset() {
@@ -1512,6 +1515,13 @@ func (x *CallReport) GetObjectionOffered() bool {
 		return x.ObjectionOffered
 	}
 	return false
+}
+
+func (x *CallReport) GetDecisionId() string {
+	if x != nil {
+		return x.DecisionId
+	}
+	return ""
 }
 
 // States how the number stands on a list that may have to be respected.
@@ -1922,13 +1932,15 @@ const file_belpoort_v1_fact_proto_rawDesc = "" +
 	"\x05scope\x18\x04 \x01(\x0e2\x1b.belpoort.v1.ObjectionScopeR\x05scope\x12\x18\n" +
 	"\aproduct\x18\x05 \x01(\tR\aproduct\x12'\n" +
 	"\x02by\x18\x06 \x01(\x0e2\x17.belpoort.v1.ObjectedByR\x02by\x12\x18\n" +
-	"\areceipt\x18\a \x01(\tR\areceipt\"\xbe\x01\n" +
+	"\areceipt\x18\a \x01(\tR\areceipt\"\xdf\x01\n" +
 	"\n" +
 	"CallReport\x12\x1a\n" +
 	"\bcampaign\x18\x01 \x01(\tR\bcampaign\x127\n" +
 	"\tdial_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdialTime\x12.\n" +
 	"\aoutcome\x18\x03 \x01(\x0e2\x14.belpoort.v1.OutcomeR\aoutcome\x12+\n" +
-	"\x11objection_offered\x18\x04 \x01(\bR\x10objectionOffered\"\x93\x01\n" +
+	"\x11objection_offered\x18\x04 \x01(\bR\x10objectionOffered\x12\x1f\n" +
+	"\vdecision_id\x18\x05 \x01(\tR\n" +
+	"decisionId\"\x93\x01\n" +
 	"\tListEntry\x12\x12\n" +
 	"\x04list\x18\x01 \x01(\tR\x04list\x129\n" +
 	"\n" +

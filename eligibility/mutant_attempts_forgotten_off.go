@@ -1,0 +1,5 @@
+//go:build !mutant_attempts_forgotten
+
+package eligibility
+
+const mutantAttemptsForgotten = false

@@ -1,0 +1,5 @@
+//go:build !mutant_import_order
+
+package eligibility
+
+const mutantImportOrder = false
