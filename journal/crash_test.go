@@ -113,12 +113,12 @@ func (run *recorded) note(seq uint64, payload []byte) {
 	}
 }
 
-// TestCrashStates is T18: after a power cut at any point, with any of the unsynced sectors and names lost, recovery
+// TestT18CrashStates is T18: after a power cut at any point, with any of the unsynced sectors and names lost, recovery
 // keeps everything acknowledged and not yet shipped, and invents nothing. Mutants: mutant_journal_no_crc,
 // mutant_journal_ack_before_sync, mutant_journal_no_dirsync, mutant_journal_no_recovery_sync.
-func TestCrashStates(t *testing.T) {
+func TestT18CrashStates(t *testing.T) {
 	r := seeded(t)
-	states := soak(20_000)
+	states := sized(t, 20_000, 1_000_000)
 	run := record(t, r)
 	each := states/len(run.trace.ops) + 1
 	p, built := newPlatter(), 0

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/belpoort/belpoort/disktest"
 )
 
 // childAppends appends from eight callers until it is killed, and says what was acknowledged, one line a record.
@@ -47,13 +49,17 @@ func child(t *testing.T, job, dir string) *exec.Cmd {
 	return cmd
 }
 
-// TestKill9 kills a process that appends, again and again in one directory: every acknowledged record is there, under
-// its number and once.
-func TestKill9(t *testing.T) {
+// TestT16Kill9Journal kills a process that appends, fifty times in one directory: every acknowledged record is there,
+// under its number and once.
+func TestT16Kill9Journal(t *testing.T) {
 	r := seeded(t)
-	dir := t.TempDir()
-	acked := map[uint64]string{}
-	for cycle := range soak(10) {
+	var dir string
+	acked, total := map[uint64]string{}, 0
+	for cycle := range rounds(t, 50, 5_000) {
+		if cycle%50 == 0 { // each cycle reads all that is there
+			dir, total = t.TempDir(), total+len(acked)
+			clear(acked)
+		}
 		appendAndKill(t, dir, cycle, 50+r.IntN(1000), acked)
 		first, payloads := contentsOf(t, dir)
 		seen := make(map[string]bool, len(payloads))
@@ -69,7 +75,7 @@ func TestKill9(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d records acknowledged", len(acked))
+	t.Logf("%d records acknowledged", total+len(acked))
 }
 
 func appendAndKill(t *testing.T, dir string, cycle, lines int, acked map[uint64]string) {
@@ -105,17 +111,17 @@ func appendAndKill(t *testing.T, dir string, cycle, lines int, acked map[uint64]
 	_ = cmd.Wait()
 }
 
-// TestDiskFullForReal fills a file system of its own, where the kernel lets a process have one.
-func TestDiskFullForReal(t *testing.T) {
+// TestT19DiskFull fills a file system of its own, where the kernel lets a process have one.
+func TestT19DiskFull(t *testing.T) {
 	cmd := child(t, "fill", t.TempDir())
 	var said bytes.Buffer
 	cmd.Stdout = &said
 	cmd.SysProcAttr = ownMounts()
 	if cmd.SysProcAttr == nil {
-		t.Skip("no mount namespaces on this system")
+		disktest.NotRun(t, "no mount namespaces on this system")
 	}
 	if err := cmd.Start(); err != nil {
-		t.Skipf("the kernel gives no mount namespace: %v", err)
+		disktest.NotRun(t, fmt.Sprint("the kernel gives no mount namespace: ", err))
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("%v\n%s", err, &said)

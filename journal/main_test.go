@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 // children are the jobs this test binary does when it is started as a process of its own.
 var children = map[string]func() error{
 	"append": childAppends,
+	"insist": childInsists,
 	"fill":   childFillsDisk,
 }
 
@@ -38,15 +40,45 @@ func seeded(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 1))
 }
 
-// soak is n, or as many times more as SOAK says; the race detector gets a tenth, it looks for something else.
-func soak(n int) int {
+// sized is the short form of a test, or the long one where SOAK asks for it; the race detector gets a tenth of the short
+// one, it looks for something else.
+func sized(t testing.TB, short, long int) int {
+	if soaking(t) > 0 {
+		return long
+	}
 	if underRace {
-		n = (n + 9) / 10
+		return (short + 9) / 10
 	}
-	if times, err := strconv.Atoi(os.Getenv("SOAK")); err == nil && times > 0 {
-		return n * times
+	return short
+}
+
+// rounds counts as far as sized says, in the long form for no longer than SOAK.
+func rounds(t testing.TB, short, long int) iter.Seq[int] {
+	most, length, begin := sized(t, short, long), soaking(t), time.Now()
+	return func(yield func(int) bool) {
+		for n := range most {
+			if length > 0 && time.Since(begin) > length {
+				t.Logf("%d of %d rounds in %v", n, most, length)
+				return
+			}
+			if !yield(n) {
+				return
+			}
+		}
 	}
-	return n
+}
+
+// soaking is how long the long form of a test may take; 0 where SOAK does not ask for it.
+func soaking(t testing.TB) time.Duration {
+	asked := os.Getenv("SOAK")
+	if asked == "" || asked == "0" {
+		return 0
+	}
+	length, err := time.ParseDuration(asked)
+	if err != nil {
+		t.Fatalf("SOAK: %v", err)
+	}
+	return length
 }
 
 // bounded is a context that ends long after anything here should have.

@@ -106,10 +106,10 @@ func lastGroup(t *testing.T, d *memDisk) (name string, begin, end int64, firstSe
 	}
 }
 
-// TestBitRotClosed is T20: in a journal that was closed, or had been idle, every flipped bit either is found, with file
+// TestT20BitRotClosed is T20: in a journal that was closed, or had been idle, every flipped bit either is found, with file
 // and place, or lies in the end mark or the zeros behind it, and then no record is touched. Mutants:
 // mutant_journal_no_crc, mutant_journal_cut_anything.
-func TestBitRotClosed(t *testing.T) {
+func TestT20BitRotClosed(t *testing.T) {
 	r := seeded(t)
 	for name, finish := range map[string]func(*Journal, *memDisk){
 		"closed": func(j *Journal, _ *memDisk) { mustClose(t, j) },
@@ -119,7 +119,7 @@ func TestBitRotClosed(t *testing.T) {
 			d, payloads := logOf(t, r, finish)
 			last, _, end, _ := lastGroup(t, d)
 			detected := 0
-			for range soak(5_000) {
+			for range rounds(t, 5_000, 500_000) {
 				rotten := d.clone()
 				file, offset := rotten.flip(r)
 				if file == last && offset >= end {
@@ -136,15 +136,15 @@ func TestBitRotClosed(t *testing.T) {
 	}
 }
 
-// TestBitRotLastGroup says what is promised when the process was killed before it marked the end: the last group cannot
+// TestT20BitRotLastGroup says what is promised when the process was killed before it marked the end: the last group cannot
 // be told from one that was being written, so it is cut at the first damaged record. All before it is still held to.
-func TestBitRotLastGroup(t *testing.T) {
+func TestT20BitRotLastGroup(t *testing.T) {
 	r := seeded(t)
 	d, payloads := logOf(t, r, func(*Journal, *memDisk) {})
 	last, begin, end, firstSeq := lastGroup(t, d)
 	clear(d.files[last].data[end:]) // should the mark have come already
 	cuts := 0
-	for range soak(5_000) {
+	for range rounds(t, 5_000, 500_000) {
 		rotten := d.clone()
 		file, offset := rotten.flip(r)
 		switch {

@@ -68,7 +68,10 @@ func (c checkedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		conn.Close()
 		return nil, err
 	}
-	return conn, nil
+	if mutantLedgerNoFsync {
+		_, err = pragma(ctx, conn, "synchronous=OFF")
+	}
+	return conn, err
 }
 
 func checkDurable(ctx context.Context, conn driver.Conn) error {

@@ -100,6 +100,15 @@ func removeUnfinished(path string) error {
 	return nil
 }
 
+// foldedBack makes sure that a closed database holds all that was written: SQLite's Close says nothing of a write-ahead
+// log that it could not fold back for an I/O error, and leaves it beside the database.
+func foldedBack(path string) error {
+	if _, err := os.Lstat(path + "-wal"); !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: %s: its write-ahead log could not be folded back", ErrUnavailable, path)
+	}
+	return nil
+}
+
 // putInPlace gives a finished file its name, durably; its folder may be as new as the file.
 func putInPlace(from, to string) error {
 	if err := os.Rename(from, to); err != nil {

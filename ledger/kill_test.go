@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -15,7 +14,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/belpoort/belpoort/ledger"
 	"github.com/belpoort/belpoort/ledger/ledgertest"
@@ -87,37 +85,6 @@ func child(t *testing.T, take func(kill func(), line string), env ...string) {
 	}
 	_, _ = io.Copy(io.Discard, out)
 	_ = cmd.Wait()
-}
-
-// TestKill9Ledger is T16: whatever was acknowledged before kill -9 is there afterwards, once, where it was said to be.
-func TestKill9Ledger(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	chance := rand.New(rand.NewPCG(seed, 0))
-	cycles := 10
-	if os.Getenv("SOAK") != "" {
-		cycles = 150
-	}
-	dir := t.TempDir()
-	acknowledged := map[string]uint64{}
-	for cycle := range cycles {
-		wait := time.Duration(chance.IntN(60)) * time.Millisecond
-		var once sync.Once
-		child(t, func(kill func(), line string) {
-			once.Do(func() { time.AfterFunc(wait, kill) })
-			key, position, _ := strings.Cut(line, " ")
-			p, err := strconv.ParseUint(position, 10, 64)
-			if err != nil {
-				t.Fatalf("the child says %q", line)
-			}
-			acknowledged[key] = p
-		}, childFolder+"="+dir, fmt.Sprintf("%s=cycle%d", childKeys, cycle))
-		checkAcknowledged(t, dir, acknowledged)
-		if t.Failed() {
-			t.Fatalf("in cycle %d, killed %v after the first acknowledgement", cycle, wait)
-		}
-	}
-	t.Logf("%d cycles, %d facts acknowledged", cycles, len(acknowledged))
 }
 
 func checkAcknowledged(t *testing.T, dir string, acknowledged map[string]uint64) {

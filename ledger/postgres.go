@@ -20,6 +20,7 @@ const (
 	postgresWriters = 3
 	// writeTimeout bounds a transaction that writes, the wait for other nodes' appends included.
 	writeTimeout = 20 * time.Second
+	closeTimeout = time.Second
 	// migrationLock is the advisory lock of whoever migrates; the number is "belpoort" in ASCII.
 	migrationLock = 0x62656c706f6f7274
 )
@@ -30,9 +31,10 @@ type Postgres struct {
 	groups
 	clock func() time.Time
 
-	writing, reading *pgxpool.Pool
-	head             *headMark // the greatest position known to be committed
-	monthsUntil      atomic.Int64
+	writing, reading   *pgxpool.Pool
+	renewing, settling *pgxpool.Pool // for nodes; see renewers
+	head               *headMark     // the greatest position known to be committed
+	monthsUntil        atomic.Int64
 
 	life    context.Context // ends after the last group is written
 	end     context.CancelFunc
@@ -43,8 +45,9 @@ type Postgres struct {
 var _ Ledger = (*Postgres)(nil)
 
 // OpenPostgres opens the ledger in the database at a URL (or libpq's keyword form), and creates or migrates its tables.
-// It fails with ErrInvalid for what is not a URL, ErrNewerSchema, ErrCorrupt, ErrNotWritable for a standby or missing
-// rights, and ErrUnavailable for a server that is away, too old, or set up so that it loses what it has acknowledged.
+// It fails with ErrInvalid for what is not a URL, ErrNewerSchema, ErrCorrupt (also for another application's tables),
+// ErrNotWritable for a standby or missing rights, and ErrUnavailable for a server that is away, too old, or set up so that
+// it loses what it has acknowledged. The errors say what to do, and never show the password.
 func OpenPostgres(ctx context.Context, url string, opts Options) (*Postgres, error) {
 	config, err := postgresConfig(url)
 	if err != nil {
@@ -52,7 +55,7 @@ func OpenPostgres(ctx context.Context, url string, opts Options) (*Postgres, err
 	}
 	p := newPostgres(config, opts)
 	if err := p.open(ctx, config, opts); err != nil {
-		err = p.fault(ctx, err)
+		err = p.refusal(ctx, err)
 		p.end()
 		p.closePools()
 		return nil, err
@@ -78,17 +81,13 @@ func newPostgres(config *pgxpool.Config, opts Options) *Postgres {
 }
 
 func (p *Postgres) open(ctx context.Context, config *pgxpool.Config, opts Options) (err error) {
-	if err := p.bringUpToDate(ctx, config.ConnConfig); err != nil {
+	if _, _, err := p.bringUpToDate(ctx, config.ConnConfig); err != nil {
 		return err
 	}
-	if p.writing, err = openPostgresPool(ctx, config, postgresWriters, nil); err != nil {
+	if err := p.openPools(ctx, config, opts.Readers); err != nil {
 		return err
 	}
-	readers := opts.Readers
-	if readers <= 0 {
-		readers = 4
-	}
-	if p.reading, err = openPostgresPool(ctx, config, readers, postgresReads); err != nil {
+	if err := p.checkRights(ctx); err != nil {
 		return err
 	}
 	last, err := p.tip(ctx)
@@ -104,6 +103,27 @@ func (p *Postgres) open(ctx context.Context, config *pgxpool.Config, opts Option
 	return p.addMonths(ctx)
 }
 
+func (p *Postgres) openPools(ctx context.Context, config *pgxpool.Config, readers int) (err error) {
+	if readers <= 0 {
+		readers = 4
+	}
+	for _, pool := range []struct {
+		to          **pgxpool.Pool
+		connections int
+		queries     []string
+	}{
+		{&p.writing, postgresWriters, nil},
+		{&p.reading, readers, postgresReads},
+		{&p.renewing, renewers, []string{postgresAnnounce, postgresChanges}},
+		{&p.settling, settlers, []string{postgresAcknowledge, postgresNodes, postgresLapse}},
+	} {
+		if *pool.to, err = openPostgresPool(ctx, config, pool.connections, pool.queries); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (p *Postgres) fullCheck(ctx context.Context) error {
 	report, err := p.Verify(ctx)
 	if err == nil && !report.OK() {
@@ -112,42 +132,79 @@ func (p *Postgres) fullCheck(ctx context.Context) error {
 	return err
 }
 
+// MigratePostgres brings the schema of the ledger in the database at a URL up to date, as OpenPostgres does by itself, and
+// says from which version (0: there was none) to which. It fails as OpenPostgres does.
+func MigratePostgres(ctx context.Context, url string) (from, to int64, err error) {
+	config, err := postgresConfig(url)
+	if err != nil {
+		return 0, 0, err
+	}
+	p := newPostgres(config, Options{})
+	defer p.end()
+	from, to, err = p.bringUpToDate(ctx, config.ConnConfig)
+	return from, to, p.refusal(ctx, err)
+}
+
 // bringUpToDate migrates under a lock, because several nodes may start at once.
-func (p *Postgres) bringUpToDate(ctx context.Context, config *pgx.ConnConfig) error {
+func (p *Postgres) bringUpToDate(ctx context.Context, config *pgx.ConnConfig) (from, to int64, err error) {
 	config = config.Copy()
+	config.ConnectTimeout = openTimeout
 	delete(config.RuntimeParams, "statement_timeout") // the context bounds a migration, which may take long
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	defer closePostgresConn(conn) // which also gives up the lock
 	if err := checkServer(ctx, conn); err != nil {
-		return err
+		return 0, 0, err
 	}
 	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
-		return err
+		return 0, 0, err
 	}
-	have, err := schemaOf(ctx, conn)
-	if err != nil {
-		return err
+	if from, err = p.schemaOf(ctx, conn); err != nil {
+		return 0, 0, err
 	}
-	behind, err := isBehind(p.path, goose.DialectPostgres, have)
+	behind, err := isBehind(p.path, goose.DialectPostgres, from)
 	if err != nil || !behind {
-		return err
+		return from, from, err
 	}
 	pool := stdlib.OpenDB(*config)
-	return errors.Join(migrate(ctx, goose.DialectPostgres, pool), pool.Close())
+	if err := errors.Join(migrate(ctx, goose.DialectPostgres, pool), pool.Close()); err != nil {
+		return from, from, err
+	}
+	to, err = newestMigration(goose.DialectPostgres)
+	return from, to, err
 }
 
 // schemaOf is the newest migration of a database, 0 for one that has none.
-func schemaOf(ctx context.Context, conn *pgx.Conn) (int64, error) {
+func (p *Postgres) schemaOf(ctx context.Context, conn *pgx.Conn) (int64, error) {
 	var there bool
-	if err := conn.QueryRow(ctx, "SELECT to_regclass('goose_db_version') IS NOT NULL").Scan(&there); err != nil || !there {
+	err := conn.QueryRow(ctx, "SELECT to_regclass('goose_db_version') IS NOT NULL").Scan(&there)
+	if err != nil {
 		return 0, err
 	}
 	var have sql.NullInt64
-	err := conn.QueryRow(ctx, "SELECT max(version_id) FROM goose_db_version").Scan(&have)
-	return have.Int64, err
+	if there {
+		err := conn.QueryRow(ctx, "SELECT max(version_id) FROM goose_db_version").Scan(&have)
+		if err != nil && postgresKind(err) == ErrCorrupt { // it has no such column
+			return 0, p.foreign("goose_db_version")
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return have.Int64, p.checkOwner(ctx, conn, have.Int64)
+}
+
+// refusal is fault with what to do about it.
+func (p *Postgres) refusal(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return p.fault(ctx, err)
+	}
+	if what := advice(err); what != "" {
+		return fmt.Errorf("%w: %s", p.fault(ctx, err), what)
+	}
+	return p.fault(ctx, err)
 }
 
 // Close finishes the group being written, refuses what still waits, ends the readings under way, and disconnects.
@@ -162,11 +219,22 @@ func (p *Postgres) Close() error {
 	return nil
 }
 
+// closePools says goodbye to the server, for a while: one that hangs does not answer.
 func (p *Postgres) closePools() {
-	for _, pool := range []*pgxpool.Pool{p.reading, p.writing} {
+	var closing sync.WaitGroup
+	for _, pool := range []*pgxpool.Pool{p.reading, p.writing, p.renewing, p.settling} {
 		if pool != nil {
-			pool.Close()
+			closing.Go(pool.Close)
 		}
+	}
+	all := make(chan struct{})
+	go func() {
+		closing.Wait()
+		close(all)
+	}()
+	select {
+	case <-all:
+	case <-time.After(closeTimeout):
 	}
 }
 
@@ -207,12 +275,17 @@ func (p *Postgres) begin(ctx context.Context) (*pgxpool.Conn, pgx.Tx, error) {
 // commit takes no warning for a success: PostgreSQL says so when it has committed here, but was told to stop waiting for
 // the standby.
 func (p *Postgres) commit(ctx context.Context, tx pgx.Tx) error {
-	about := tx.Conn().PgConn().CustomData()
-	delete(about, warning)
+	forgetWarning(tx.Conn())
 	if err := tx.Commit(ctx); err != nil {
 		return err
 	}
-	if text, warned := about[warning]; warned && !mutantDeafToWarnings {
+	return p.warned(tx.Conn())
+}
+
+func forgetWarning(conn *pgx.Conn) { delete(conn.PgConn().CustomData(), warning) }
+
+func (p *Postgres) warned(conn *pgx.Conn) error {
+	if text, warned := conn.PgConn().CustomData()[warning]; warned && !mutantDeafToWarnings {
 		return fmt.Errorf("%w: %s: the outcome is unknown, the server warns at commit: %v", ErrUnavailable, p.path, text)
 	}
 	return nil

@@ -19,6 +19,9 @@ const (
 	postgresMoveHead = "UPDATE head SET position = $1, record_time = $2, hash = $3 WHERE id = 1"
 	postgresNotify   = "SELECT pg_notify('" + headChannel + "', '')"
 
+	// appendPatience is how long a group is given although its callers have gone.
+	appendPatience = time.Second
+
 	// One INSERT takes no more than this, so that neither side holds a large append several times over.
 	insertRows  = 1000
 	insertBytes = 8 << 20
@@ -27,7 +30,8 @@ const (
 func (p *Postgres) writeGroup(group []*waiting) {
 	var answers []answer
 	var reached uint64
-	ctx := context.Background()
+	ctx, cancel := whileAwaited(group)
+	defer cancel()
 	err := p.transaction(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
 		answers, reached, err = p.placeGroup(ctx, tx, group)
 		return err
@@ -38,6 +42,29 @@ func (p *Postgres) writeGroup(group []*waiting) {
 		p.head.move(reached)
 	}
 	acknowledge(group, answers)
+}
+
+// whileAwaited ends when nobody waits for a group any more, but not at once: a server that is merely slow would never get
+// anything done. Without it a group that a hung server has swallowed keeps all later ones waiting.
+func whileAwaited(group []*waiting) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	if mutantPatientAppender {
+		return ctx, cancel
+	}
+	slow := time.AfterFunc(appendPatience, func() {
+		for _, w := range group {
+			select {
+			case <-w.ctx.Done():
+			case <-ctx.Done():
+				return
+			}
+		}
+		cancel()
+	})
+	return ctx, func() {
+		slow.Stop()
+		cancel()
+	}
 }
 
 // failedWrite is fault for the appender, who finishes its group when the ledger is being closed.
@@ -60,7 +87,8 @@ func (p *Postgres) placeGroup(ctx context.Context, tx pgx.Tx, group []*waiting) 
 	if start < committed {
 		return nil, 0, p.wentBack(committed, start)
 	}
-	b.next.time = max(b.next.time, p.clock().UnixNano())
+	last := b.next.time
+	b.next.time = max(last, p.clock().UnixNano())
 	answers := make([]answer, len(group))
 	placed := false
 	for i, w := range group {
@@ -71,6 +99,9 @@ func (p *Postgres) placeGroup(ctx context.Context, tx pgx.Tx, group []*waiting) 
 	}
 	if !placed {
 		return answers, start, nil
+	}
+	if b.next.position == start {
+		b.next.time = last // the head has the time of the last fact
 	}
 	return answers, b.next.position, b.write(ctx, tx, start)
 }

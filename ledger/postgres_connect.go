@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -14,9 +15,13 @@ import (
 
 const (
 	// warning is where a connection keeps the last warning that the server sent.
-	warning        = "belpoort warning"
-	connectTimeout = 5 * time.Second
-	oldestPostgres = 140000 // as server_version_num writes it
+	warning = "belpoort warning"
+	// readOnlyConnection is in the error of pgconn's ValidateConnect, which has no type.
+	readOnlyConnection = "read only connection"
+	// openTimeout bounds the connection by which a ledger is opened, connectTimeout every later one, unless the URL's
+	// connect_timeout says otherwise: whoever finds all connections taken waits as long as one is being tried.
+	openTimeout    = 5 * time.Second
+	connectTimeout = time.Second
 )
 
 // postgresSettings are what each connection asks of the server: a statement ends, and a node that has died or hangs gives
@@ -31,10 +36,10 @@ var postgresSettings = map[string]string{
 	"client_encoding":                     "UTF8",
 }
 
-func postgresConfig(url string) (*pgxpool.Config, error) {
-	config, err := pgxpool.ParseConfig(url)
+func postgresConfig(text string) (*pgxpool.Config, error) {
+	config, err := parsePostgresURL(text)
 	if err != nil {
-		return nil, fmt.Errorf("%w: ledger URL: %w", ErrInvalid, err) // pgx leaves out the password
+		return nil, err
 	}
 	c := config.ConnConfig
 	for name, value := range postgresSettings {
@@ -43,9 +48,10 @@ func postgresConfig(url string) (*pgxpool.Config, error) {
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "belpoort"
 	}
-	if c.ConnectTimeout <= 0 || c.ConnectTimeout > connectTimeout {
+	if c.ConnectTimeout <= 0 {
 		c.ConnectTimeout = connectTimeout
 	}
+	c.ConnectTimeout = min(c.ConnectTimeout, openTimeout)
 	// A standby would answer from the past; of several hosts, the one that takes writes is meant.
 	c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	c.OnNotice = func(conn *pgconn.PgConn, n *pgconn.Notice) {
@@ -56,12 +62,39 @@ func postgresConfig(url string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// openPostgresPool opens a pool whose connections are checked, and have the queries prepared.
+// parsePostgresURL shows nothing of a URL that it cannot read: any part of it may be the password.
+func parsePostgresURL(text string) (*pgxpool.Config, error) {
+	scheme, _, isURL := strings.Cut(text, "://")
+	if text == "" || isURL && scheme != "postgres" && scheme != "postgresql" && !strings.Contains(scheme, "=") {
+		return nil, errPostgresURL
+	}
+	config, err := pgxpool.ParseConfig(text)
+	if err == nil {
+		return config, nil
+	}
+	u, unreadable := url.Parse(text)
+	if !isURL || unreadable != nil {
+		return nil, errPostgresURL
+	}
+	cause := errors.Unwrap(err)
+	secret, _ := u.User.Password()
+	if cause == nil || secret != "" && strings.Contains(cause.Error(), secret) || u.Query().Has("password") || u.Query().Has("sslpassword") {
+		return nil, errPostgresURL
+	}
+	return nil, fmt.Errorf("%w: %s", errPostgresURL, cause.Error())
+}
+
+var errPostgresURL = fmt.Errorf("%w: the ledger URL cannot be read, want postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full", ErrInvalid)
+
+// openPostgresPool opens a pool whose connections are made when they are needed, checked, and have the queries prepared.
 func openPostgresPool(ctx context.Context, config *pgxpool.Config, connections int, queries []string) (*pgxpool.Pool, error) {
 	config = config.Copy()
 	config.MaxConns = int32(min(connections, 1000))
 	config.MinConns = 0
+	config.PingTimeout = config.ConnConfig.ConnectTimeout / 4 // before one that was idle is lent
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		ctx, cancel := context.WithTimeout(ctx, config.ConnConfig.ConnectTimeout) // the pool sets no bound
+		defer cancel()
 		if err := checkServer(ctx, conn); err != nil {
 			return err
 		}
@@ -72,44 +105,7 @@ func openPostgresPool(ctx context.Context, config *pgxpool.Config, connections i
 		}
 		return nil
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, err
-	}
-	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
-		return nil, err
-	}
-	return pool, nil
-}
-
-// checkServer refuses a server that would lose what it has acknowledged, and keeps the session from becoming one when the
-// server's configuration is read again.
-func checkServer(ctx context.Context, conn *pgx.Conn) error {
-	var version int
-	var name, encoding, fsync, level, standbys string
-	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('server_version'),
-		current_setting('server_encoding'), current_setting('fsync'), current_setting('synchronous_commit'),
-		current_setting('synchronous_standby_names')`).Scan(&version, &name, &encoding, &fsync, &level, &standbys)
-	if err != nil {
-		return err
-	}
-	switch {
-	case version < oldestPostgres:
-		return fmt.Errorf("%w: PostgreSQL is %s, want 14 or newer", ErrUnavailable, name)
-	case encoding != "UTF8":
-		return fmt.Errorf("%w: the database's encoding is %s, want UTF8: create it with ENCODING 'UTF8'", ErrUnavailable, encoding)
-	case fsync != "on":
-		return fmt.Errorf("%w: fsync is %s, want on", ErrUnavailable, fsync)
-	case level == "off":
-		return fmt.Errorf("%w: synchronous_commit is off, want on (or remote_apply, remote_write)", ErrUnavailable)
-	case level == "local" && standbys != "":
-		return fmt.Errorf("%w: synchronous_commit is local, which does not wait for the synchronous standbys %q, want on", ErrUnavailable, standbys)
-	case level == "local":
-		level = "on" // the same as long as there is no standby
-	}
-	_, err = conn.Exec(ctx, "SELECT set_config('synchronous_commit', $1, false)", level)
-	return err
+	return pgxpool.NewWithConfig(ctx, config)
 }
 
 func closePostgresConn(conn *pgx.Conn) {
@@ -143,9 +139,11 @@ func (p *Postgres) inWords(err error) error {
 	return fmt.Errorf("%w: %s: %w", postgresKind(err), p.path, err)
 }
 
-// lostConnection reports an error of a connection rather than of what was asked.
+// lostConnection reports an error of a connection that was made once, rather than of what was asked. Where none can be
+// made, trying again at once only takes longer.
 func lostConnection(err error) bool {
-	if err == nil || spoken(err) || errors.Is(err, pgx.ErrNoRows) {
+	var unreachable *pgconn.ConnectError
+	if err == nil || spoken(err) || errors.Is(err, pgx.ErrNoRows) || errors.As(err, &unreachable) {
 		return false
 	}
 	var refused *pgconn.PgError
@@ -160,7 +158,7 @@ func isEnded(err error) bool {
 func postgresKind(err error) error {
 	var refused *pgconn.PgError
 	if !errors.As(err, &refused) {
-		if strings.Contains(err.Error(), "read only connection") { // of pgconn's ValidateConnect, which has no type
+		if strings.Contains(err.Error(), readOnlyConnection) {
 			return ErrNotWritable
 		}
 		return ErrUnavailable

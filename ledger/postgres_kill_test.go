@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/belpoort/belpoort/ledger"
 	"github.com/belpoort/belpoort/ledger/ledgertest"
+	"github.com/belpoort/belpoort/rig"
 )
 
 // TestKill9Postgres kills the server under eight appenders, again and again. Whatever was acknowledged is there
@@ -23,8 +21,8 @@ func TestKill9Postgres(t *testing.T) {
 	if testing.Short() {
 		cycles = 1
 	}
-	s := ownServer(t)
-	l := openPostgres(t, s.database(t), ledger.Options{})
+	s := rig.NewPostgres(t)
+	l := openPostgres(t, s.Database(t), ledger.Options{})
 	acknowledged := map[string]uint64{}
 	for cycle := range cycles {
 		var unknown []string
@@ -57,9 +55,9 @@ func TestKill9Postgres(t *testing.T) {
 			})
 		}
 		<-flowing
-		_ = s.kill()
+		s.Stop()
 		appenders.Wait()
-		if err := s.start(); err != nil {
+		if err := s.Start(); err != nil {
 			t.Fatal(err)
 		}
 		for _, key := range unknown {
@@ -95,11 +93,11 @@ func repeatUntilTaken(t *testing.T, l ledger.Ledger, key string) uint64 {
 
 // TestHungPostgresHoldsNobody: every call ends with its context while the server hangs, and the ledger goes on after.
 func TestHungPostgresHoldsNobody(t *testing.T) {
-	s := ownServer(t)
-	l := openPostgres(t, s.database(t), ledger.Options{})
+	s := rig.NewPostgres(t)
+	l := openPostgres(t, s.Database(t), ledger.Options{})
 	mustAppend(t, l, ledgertest.Fact(1, "a"))
-	s.signal(syscall.SIGSTOP)
-	defer s.signal(syscall.SIGCONT)
+	s.Pause()
+	defer s.Resume()
 	calls := map[string]func(context.Context) error{
 		"Append": func(ctx context.Context) error {
 			_, err := l.Append(ctx, []ledger.Append{ledgertest.Fact(1, "b")})
@@ -136,7 +134,7 @@ func TestHungPostgresHoldsNobody(t *testing.T) {
 			t.Fatal("a call outlives its context")
 		}
 	}
-	s.signal(syscall.SIGCONT)
+	s.Resume()
 	if got := repeatUntilTaken(t, l, "0-1-b"); got < 2 {
 		t.Errorf("after the hang: position %d", got)
 	}
@@ -149,11 +147,11 @@ func TestHungPostgresHoldsNobody(t *testing.T) {
 // short. PostgreSQL then reports success with a warning; for the ledger it is none, nor is the repeat before the standby
 // is there.
 func TestCommitWithoutItsStandbyIsUnknown(t *testing.T) {
-	s := ownServer(t)
-	url := s.database(t)
+	s := rig.NewPostgres(t)
+	url := s.Database(t)
 	l := openPostgres(t, url, ledger.Options{})
-	s.run(t, "postgres", "ALTER SYSTEM SET synchronous_standby_names = 'away'", "SELECT pg_reload_conf()")
-	waitFor(t, s, "SELECT current_setting('synchronous_standby_names') = 'away'")
+	rig.Run(t, s.URL("postgres"), "ALTER SYSTEM SET synchronous_standby_names = 'away'", "SELECT pg_reload_conf()")
+	rig.WaitFor(t, s.URL("postgres"), "SELECT current_setting('synchronous_standby_names') = 'away'")
 	for n := range 2 {
 		done := make(chan error, 1)
 		go func() { // until the server's processes have all read the configuration again, commits still succeed
@@ -163,32 +161,18 @@ func TestCommitWithoutItsStandbyIsUnknown(t *testing.T) {
 			}
 			done <- err
 		}()
-		waitFor(t, s, "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
-		waitFor(t, s, "SELECT count(*) > 0 FROM (SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep') c")
+		rig.WaitFor(t, s.URL("postgres"), "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+		rig.WaitFor(t, s.URL("postgres"), "SELECT count(*) > 0 FROM (SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep') c")
 		if err := <-done; !errors.Is(err, ledger.ErrUnavailable) || !strings.Contains(err.Error(), "unknown") {
 			t.Fatalf("try %d: %v", n, err)
 		}
 	}
-	s.run(t, "postgres", "ALTER SYSTEM SET synchronous_standby_names = ''", "ALTER SYSTEM SET synchronous_commit = 'local'", "SELECT pg_reload_conf()")
-	waitFor(t, s, "SELECT current_setting('synchronous_standby_names') = ''")
+	rig.Run(t, s.URL("postgres"), "ALTER SYSTEM SET synchronous_standby_names = ''", "ALTER SYSTEM SET synchronous_commit = 'local'", "SELECT pg_reload_conf()")
+	rig.WaitFor(t, s.URL("postgres"), "SELECT current_setting('synchronous_standby_names') = ''")
 	if got := mustAppend(t, l, ledgertest.Fact(1, "a"))[0]; !got.Repeated || got.Position != 1 {
 		t.Errorf("with the standby's duty gone: %+v", got)
 	}
-	s.run(t, "postgres", "ALTER SYSTEM SET synchronous_standby_names = 'away'", "SELECT pg_reload_conf()")
-	waitFor(t, s, "SELECT current_setting('synchronous_standby_names') = 'away'")
+	rig.Run(t, s.URL("postgres"), "ALTER SYSTEM SET synchronous_standby_names = 'away'", "SELECT pg_reload_conf()")
+	rig.WaitFor(t, s.URL("postgres"), "SELECT current_setting('synchronous_standby_names') = 'away'")
 	wantPostgresRefusal(t, url, ledger.ErrUnavailable, "synchronous_commit is local", "away")
-}
-
-// waitFor asks anew, on a connection of its own, until the answer is true.
-func waitFor(t *testing.T, s *server, question string) {
-	t.Helper()
-	for range 500 {
-		var yes bool
-		query(t, s.url("postgres"), func(conn *pgx.Conn) error { return conn.QueryRow(t.Context(), question).Scan(&yes) })
-		if yes {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Fatalf("never true: %s", question)
 }

@@ -22,7 +22,8 @@ const (
 	postgresFacts     = postgresColumns + "facts f ON f.callee = $1 AND f.position <= $2" + postgresOrder
 	postgresEntry     = postgresColumns + "facts f ON f.position = $1" + postgresOrder
 	postgresReference = postgresColumns + "facts f ON f.reference = $1" + postgresOrder
-	postgresLatest    = postgresColumns + "LATERAL (SELECT * FROM facts WHERE kind = $1 AND position <= $2 ORDER BY position DESC LIMIT 1) f ON true" + postgresOrder
+	// "kind = $1 ORDER BY position" lets the planner walk all facts from the end until one is of the kind.
+	postgresLatest = postgresColumns + "LATERAL (SELECT * FROM facts WHERE kind BETWEEN $1 AND $1 AND position <= $2 ORDER BY kind DESC, position DESC LIMIT 1) f ON true" + postgresOrder
 	// The server stops at $3 bytes of payload, because what it has begun to send must be read to the end.
 	postgresTail = postgresColumns + `LATERAL (
 		SELECT * FROM (

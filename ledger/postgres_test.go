@@ -12,33 +12,18 @@ import (
 
 	"github.com/belpoort/belpoort/ledger"
 	"github.com/belpoort/belpoort/ledger/ledgertest"
+	"github.com/belpoort/belpoort/rig"
 )
 
 func TestPostgresContract(t *testing.T) {
-	s := sharedServer(t)
-	ledgertest.Contract(t, func(t *testing.T) ledger.Ledger { return openPostgres(t, s.database(t), ledger.Options{}) })
-}
-
-func wantPostgresRefusal(t *testing.T, url string, want error, says ...string) {
-	t.Helper()
-	l, err := ledger.OpenPostgres(t.Context(), url, ledger.Options{})
-	if err == nil {
-		l.Close()
-	}
-	if !errors.Is(err, want) {
-		t.Fatalf("opening gives %v, want %v", err, want)
-	}
-	for _, s := range says {
-		if !strings.Contains(err.Error(), s) {
-			t.Errorf("error %q does not say %q", err, s)
-		}
-	}
+	s := rig.SharedPostgres(t)
+	ledgertest.Contract(t, func(t *testing.T) ledger.Ledger { return openPostgres(t, s.Database(t), ledger.Options{}) })
 }
 
 // TestTwoPostgresLedgersAppendAtOnce: positions have no gap, record times never go back although the clocks differ, both
 // ledgers show the same tail, and a key that both send stands for one fact.
 func TestTwoPostgresLedgersAppendAtOnce(t *testing.T) {
-	url := sharedServer(t).database(t)
+	url := rig.SharedPostgres(t).Database(t)
 	slow := func() time.Time { return time.Now().Add(-time.Hour) }
 	ledgers := []*ledger.Postgres{openPostgres(t, url, ledger.Options{}), openPostgres(t, url, ledger.Options{Clock: slow})}
 	const each = 150
@@ -91,13 +76,13 @@ func wholeTail(t *testing.T, l ledger.Ledger) (all []ledger.Entry) {
 
 // TestWaitHearsOtherNodes: also after the connection that listens was cut.
 func TestWaitHearsOtherNodes(t *testing.T) {
-	url := sharedServer(t).database(t)
+	url := rig.SharedPostgres(t).Database(t)
 	here, there := openPostgres(t, url, ledger.Options{}), openPostgres(t, url, ledger.Options{})
 	mustAppend(t, there, ledgertest.Fact(1, "a"))
 	if err := here.Wait(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
-	query(t, url, func(conn *pgx.Conn) error {
+	rig.Query(t, url, func(conn *pgx.Conn) error {
 		cut, err := conn.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND (query LIKE 'LISTEN%' OR query LIKE 'SELECT position FROM head%')")
 		if err == nil && cut.RowsAffected() == 0 {
 			t.Error("no connection listened")
@@ -111,7 +96,7 @@ func TestWaitHearsOtherNodes(t *testing.T) {
 }
 
 func TestPostgresKeepsItsIdentityAndTimeOverReopening(t *testing.T) {
-	url := sharedServer(t).database(t)
+	url := rig.SharedPostgres(t).Database(t)
 	now := time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC)
 	opts := ledger.Options{Clock: func() time.Time { return now }, FullCheck: true}
 	l := openPostgres(t, url, opts)
@@ -138,7 +123,7 @@ func TestPostgresKeepsItsIdentityAndTimeOverReopening(t *testing.T) {
 }
 
 func TestNodesThatStartAtOnceMigrateOnce(t *testing.T) {
-	url := sharedServer(t).database(t)
+	url := rig.SharedPostgres(t).Database(t)
 	var nodes sync.WaitGroup
 	ids := make([][16]byte, 4)
 	for i := range ids {
@@ -160,38 +145,9 @@ func TestNodesThatStartAtOnceMigrateOnce(t *testing.T) {
 	}
 }
 
-func TestPostgresThatCannotBeTrustedIsRefused(t *testing.T) {
-	s := sharedServer(t)
-	url := s.database(t)
-	name := url[strings.LastIndexByte(url, '/')+1 : strings.IndexByte(url, '?')]
-	openPostgres(t, url, ledger.Options{}).Close()
-	alter := "ALTER DATABASE " + name + " "
-	s.run(t, name, alter+"SET synchronous_commit = off")
-	wantPostgresRefusal(t, url, ledger.ErrUnavailable, "synchronous_commit is off")
-	s.run(t, name, alter+"SET synchronous_commit = local")
-	openPostgres(t, url, ledger.Options{}).Close() // there is no standby
-	s.run(t, name, alter+"RESET synchronous_commit", alter+"SET default_transaction_read_only = on")
-	wantPostgresRefusal(t, url, ledger.ErrNotWritable, "read only")
-	s.run(t, "postgres", alter+"RESET default_transaction_read_only")
-	s.run(t, name, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (1234, true)")
-	wantPostgresRefusal(t, url, ledger.ErrNewerSchema, "schema 1234", "use a newer belpoort")
-	s.run(t, name, "DELETE FROM goose_db_version WHERE version_id = 1234")
-	openPostgres(t, url, ledger.Options{})
-
-	s.run(t, "postgres", "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0", "CREATE ROLE guest LOGIN")
-	wantPostgresRefusal(t, s.url("latin"), ledger.ErrUnavailable, "LATIN1", "want UTF8")
-	wantPostgresRefusal(t, strings.Replace(s.database(t), "postgres@", "guest@", 1), ledger.ErrNotWritable, "permission denied")
-	wantPostgresRefusal(t, s.url("nowhere"), ledger.ErrUnavailable, "nowhere")
-	wantPostgresRefusal(t, "postgres://u:secret@host:notaport/x", ledger.ErrInvalid, "ledger URL")
-	_, err := ledger.OpenPostgres(t.Context(), "postgres://u:secret@127.0.0.1:1/x", ledger.Options{})
-	if !errors.Is(err, ledger.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
-		t.Errorf("nobody listens: %v", err)
-	}
-}
-
 // TestPostgresRot changes what is stored behind the ledger's back.
 func TestPostgresRot(t *testing.T) {
-	s := sharedServer(t)
+	s := rig.SharedPostgres(t)
 	for change, at := range map[string]uint64{
 		"UPDATE facts SET payload = 'x' WHERE position = 3":                             3,
 		"UPDATE facts SET kind = 8 WHERE position = 4":                                  4,
@@ -201,13 +157,12 @@ func TestPostgresRot(t *testing.T) {
 		"UPDATE head SET record_time = record_time + 1":                                 0,
 		"UPDATE facts SET payload = NULL WHERE position = 3; UPDATE facts SET callee = decode(repeat('ab', 16), 'hex') WHERE position = 3": 3,
 	} {
-		url := s.database(t)
-		name := url[strings.LastIndexByte(url, '/')+1 : strings.IndexByte(url, '?')]
+		url := s.Database(t)
 		l := openPostgres(t, url, ledger.Options{})
 		for i := range 5 {
 			mustAppend(t, l, ledgertest.Fact(1, fmt.Sprint(i)))
 		}
-		s.run(t, name, strings.Split(change, "; ")...)
+		rig.Run(t, url, strings.Split(change, "; ")...)
 		if r, err := l.Verify(t.Context()); err != nil || r.OK() || r.Wrong != at {
 			t.Errorf("%s: Verify reports %+v, %v", change, r, err)
 		}
@@ -223,13 +178,12 @@ func TestPostgresRot(t *testing.T) {
 
 // TestPostgresPutBackIsNoticed: a server restored to an older state, under a node that has seen the newer one.
 func TestPostgresPutBackIsNoticed(t *testing.T) {
-	s := sharedServer(t)
-	url := s.database(t)
-	name := url[strings.LastIndexByte(url, '/')+1 : strings.IndexByte(url, '?')]
+	s := rig.SharedPostgres(t)
+	url := s.Database(t)
 	l := openPostgres(t, url, ledger.Options{})
 	mustAppend(t, l, ledgertest.Fact(1, "a"))
 	mustAppend(t, l, ledgertest.Fact(1, "b"))
-	s.run(t, name, "DELETE FROM facts WHERE position = 2",
+	rig.Run(t, url, "DELETE FROM facts WHERE position = 2",
 		"UPDATE head SET position = 1, record_time = f.record_time, hash = f.hash FROM facts f WHERE f.position = 1")
 	if _, err := l.Append(t.Context(), []ledger.Append{ledgertest.Fact(1, "c")}); !errors.Is(err, ledger.ErrCorrupt) {
 		t.Errorf("Append: %v", err)
@@ -244,7 +198,7 @@ func TestPostgresPutBackIsNoticed(t *testing.T) {
 
 // TestDecisionsLieByMonth: ids as the service makes them, beginning with 48 bits of milliseconds.
 func TestDecisionsLieByMonth(t *testing.T) {
-	url := sharedServer(t).database(t)
+	url := rig.SharedPostgres(t).Database(t)
 	now := time.Date(2026, 11, 30, 23, 59, 59, 0, time.UTC)
 	l := openPostgres(t, url, ledger.Options{Clock: func() time.Time { return now }})
 	made := func(at time.Time) ledger.Decision {
@@ -263,7 +217,7 @@ func TestDecisionsLieByMonth(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "decisions_2026_11 1, decisions_2026_12 1, decisions_2027_04 1, decisions_other 1"
-	query(t, url, func(conn *pgx.Conn) error {
+	rig.Query(t, url, func(conn *pgx.Conn) error {
 		rows, err := conn.Query(t.Context(), "SELECT tableoid::regclass || ' ' || count(*) FROM decisions GROUP BY tableoid ORDER BY 1")
 		if err != nil {
 			return err

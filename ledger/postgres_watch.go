@@ -11,7 +11,7 @@ const (
 	headChannel = "belpoort_head"
 	// pollEvery bounds how late a new head is seen when its notification is lost; also the pause before reconnecting.
 	pollEvery    = 500 * time.Millisecond
-	watchTimeout = 5 * time.Second // of connecting and of one look
+	watchTimeout = time.Second // of connecting and of one look
 )
 
 // watch follows the head on a connection of its own until the ledger is closed.

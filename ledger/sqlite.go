@@ -162,6 +162,9 @@ func create(ctx context.Context, path string) error {
 	if err := errors.Join(migrate(ctx, goose.DialectSQLite3, pool), pool.Close()); err != nil {
 		return err
 	}
+	if err := foldedBack(unfinished); err != nil && !mutantLedgerUnfolded {
+		return err
+	}
 	return putInPlace(unfinished, path)
 }
 

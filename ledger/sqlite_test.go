@@ -15,14 +15,12 @@ import (
 	"github.com/belpoort/belpoort/ledger/ledgertest"
 )
 
-// TestMain becomes the child that a test kills or starves, when the test says so. The other tests share one PostgreSQL.
+// TestMain becomes the child that a test kills or starves, when the test says so.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childFolder); dir != "" {
 		os.Exit(appendAndPrint(dir))
 	}
-	code := m.Run()
-	stopShared()
-	os.Exit(code)
+	os.Exit(m.Run())
 }
 
 func open(t testing.TB, dir string, opts ledger.Options) *ledger.SQLite {

@@ -47,7 +47,7 @@ func (s *SQLite) transaction(do func() error) error {
 		return *broken
 	}
 	err := s.writer.transaction(do)
-	if losesTrust(err) {
+	if losesTrust(err) && !mutantLedgerPastIOError {
 		stop := fmt.Errorf("%w: %s: stopped after an I/O error, open it again: %w", ErrUnavailable, s.path, err)
 		s.broken.Store(&stop)
 		return stop

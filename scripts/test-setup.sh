@@ -11,6 +11,12 @@ needs=(
   "gcc gcc"
   "/usr/include/stdlib.h libc6-dev"
   "/usr/lib/postgresql/15/bin/postgres postgresql-15"
+  "redis-server redis-server"
+  "systemd-analyze systemd"
+  "mkfs.ext4 e2fsprogs"
+  "mount mount"
+  "nft nftables"
+  "ip iproute2"
 )
 
 packages=()

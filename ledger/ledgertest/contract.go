@@ -209,6 +209,7 @@ func repeatGivesTheFirst(t *testing.T, l ledger.Ledger) {
 	}
 	_, err := l.ByReference(t.Context(), "another receipt")
 	wantError(t, "the repeat's reference", err, ledger.ErrNotFound)
+	soundLedgerVerifies(t, l)
 }
 
 // reuseIsRefused takes every way in which the content can differ, and content permuted between two keys.

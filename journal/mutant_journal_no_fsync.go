@@ -1,0 +1,5 @@
+//go:build mutant_journal_no_fsync
+
+package journal
+
+const mutantJournalNoFsync = true

@@ -1,0 +1,5 @@
+//go:build !mutant_acknowledge_waits
+
+package ledger
+
+const mutantAcknowledgeWaits = false

@@ -1,0 +1,5 @@
+//go:build !mutant_changes_from_memory
+
+package ledger
+
+const mutantChangesFromMemory = false

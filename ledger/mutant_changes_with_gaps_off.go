@@ -1,0 +1,5 @@
+//go:build !mutant_changes_with_gaps
+
+package ledger
+
+const mutantChangesWithGaps = false

@@ -1,0 +1,5 @@
+//go:build !mutant_ledger_past_io_error
+
+package ledger
+
+const mutantLedgerPastIOError = false

@@ -1,0 +1,5 @@
+//go:build !mutant_ledger_unfolded
+
+package ledger
+
+const mutantLedgerUnfolded = false

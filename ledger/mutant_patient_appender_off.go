@@ -1,0 +1,5 @@
+//go:build !mutant_patient_appender
+
+package ledger
+
+const mutantPatientAppender = false
