@@ -1,0 +1,5 @@
+//go:build !mutant_fence_ack_first
+
+package fence
+
+const mutantAckFirst = false

@@ -1,0 +1,5 @@
+//go:build !mutant_fence_floors_lost
+
+package fence
+
+const mutantFloorsLost = false

@@ -1,0 +1,5 @@
+//go:build !mutant_fence_from_reply
+
+package fence
+
+const mutantFromReply = false

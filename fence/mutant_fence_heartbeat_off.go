@@ -1,0 +1,5 @@
+//go:build !mutant_fence_heartbeat
+
+package fence
+
+const mutantHeartbeat = false

@@ -1,0 +1,5 @@
+//go:build !mutant_fence_impatient
+
+package fence
+
+const mutantImpatient = false

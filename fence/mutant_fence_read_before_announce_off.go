@@ -1,0 +1,5 @@
+//go:build !mutant_fence_read_before_announce
+
+package fence
+
+const mutantReadBeforeAnnounce = false

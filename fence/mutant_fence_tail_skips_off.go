@@ -1,0 +1,5 @@
+//go:build !mutant_fence_tail_skips
+
+package fence
+
+const mutantTailSkips = false
