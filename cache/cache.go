@@ -1,5 +1,6 @@
-// Package cache holds eligibility records by callee token, to save the ledger a reading. It knows tokens, positions and
-// ages; it must not know what a record says, how a verdict is reached, or where facts come from.
+// Package cache holds eligibility records by callee token, in this process or in Redis, to save the ledger a reading, and
+// keeps a callee for one call at a time. It knows tokens, positions, ages and holds; it must not know what a record says,
+// how a verdict is reached, or where facts come from.
 //
 // It never answers with a record that a later fact could have overruled. A fact about a callee raises that callee's
 // floor: records read before it are dropped, and refused when they arrive late.
@@ -23,27 +24,53 @@ type Record interface {
 	MemorySize() int        // bytes, with everything the record alone refers to
 }
 
+// Found is what a store knows of a callee.
+type Found[R Record] struct {
+	Record R    // none unless Found
+	Found  bool // false also where the store cannot say
+	Free   bool // the hold was taken, or is this ID's already, or none was asked; false: another call holds the callee
+	// Attempts are those that count now, to be read only.
+	Attempts []Attempt
+}
+
 // Store is the contract of every cache of records. All methods may be called at the same time.
 type Store[R Record] interface {
-	// Get returns the callee's record. It never returns one of another callee, one older than MaxAge by its ReadTime, or
-	// one below the callee's floor: after Raise(callee, p) has returned, no record read before p.
-	Get(ctx context.Context, callee eligibility.CalleeToken) (R, bool)
+	// Look returns the callee's record, and asks for the hold in the same step. It never returns a record of another
+	// callee, one older than MaxAge by its ReadTime, or one below the callee's floor: after Raise(callee, p) has
+	// returned, no record read before p. Whatever goes wrong is a record not found.
+	Look(ctx context.Context, callee eligibility.CalleeToken, hold Hold) Found[R]
 
-	// Put offers a record and tells whether it was taken. It is declined when it may be overruled (it lies below the
-	// callee's floor, or is older than MaxAge), when an equal or newer one is there, or when it cannot be kept.
+	// Release gives the ID's hold back before it runs out. It never waits. A store outside this process may keep the
+	// hold until it runs out all the same.
+	Release(callee eligibility.CalleeToken, id [16]byte)
+
+	// Allowed counts an attempt, and Reported ends the counting of one: of that ID or, where it is zero, of the oldest of
+	// that campaign. They never wait. A store outside this process does both a little later, or loses it.
+	Allowed(callee eligibility.CalleeToken, attempt Attempt)
+	Reported(callee eligibility.CalleeToken, id [16]byte, campaign string)
+
+	// Put offers a record and tells whether it was taken on. It never waits. It is declined when it may be overruled (it
+	// lies below the callee's floor, or is older than MaxAge) or when it cannot be kept. A store outside this process
+	// writes it later, or loses it; it may replace a newer one, which costs a reading, never truth: floors decide.
+	// A store within the process declines what is no newer than what it has.
 	Put(ctx context.Context, record R) bool
 
+	Floors
+
+	Stats() Stats
+}
+
+// Floors are the positions below which nothing may be believed of a callee.
+type Floors interface {
 	// Raise says that a fact about the callee was committed at position. It never lowers a floor.
 	Raise(callee eligibility.CalleeToken, position uint64)
 
 	// Current tells whether a record read at position is still not below the callee's floor. It is asked once more just
 	// before an ALLOW leaves. It may say false of a record that is good, never true of one that is not.
 	Current(callee eligibility.CalleeToken, position uint64) bool
-
-	Stats() Stats
 }
 
-// Stats counts since the cache was made. Every Get is a hit, a miss or stale.
+// Stats counts since the cache was made. Every look is a hit, a miss or stale.
 type Stats struct {
 	Hits          uint64
 	Misses        uint64
@@ -53,9 +80,26 @@ type Stats struct {
 	Evicted       uint64 // records dropped for want of memory
 	FloorsEvicted uint64 // floors given up for want of memory; all older records near them are refused since
 
+	HoldsTaken   uint64
+	HoldsRefused uint64 // another call held the callee, or there were more than a million holds
+
 	Records int
 	Floors  int
+	Holds   int
 	Bytes   int64 // as charged against MaxBytes
+
+	// Of a store outside this process.
+
+	Timeouts    uint64 // misses because no answer came in time
+	Away        uint64 // misses without asking, because it does not answer or was refused
+	Failed      uint64 // misses because the answer was an error
+	BadSeal     uint64 // stale: the seal does not open for this callee, or the value is no sealed record
+	WrongCallee uint64 // stale: sealed, but about another callee
+	BelowFloor  uint64 // stale: overtaken by a fact
+	TooOld      uint64 // stale: older than MaxAge, or ahead of our clock
+	Malformed   uint64 // stale: sealed, but not to be read
+	Written     uint64 // records and releases written
+	Unwritten   uint64 // records and releases given up: it is away, the queue was full, it had become too late, or writing failed
 }
 
 // ErrOptions says which option is out of range.

@@ -13,6 +13,9 @@ const shardCount = 256
 type Memory[R Record] struct {
 	opts   Options
 	shards [shardCount]shard[R]
+	holds  holds
+
+	attempts attempts
 }
 
 // NewMemory makes an empty cache. It panics on options that Check refuses.
@@ -21,6 +24,8 @@ func NewMemory[R Record](opts Options) *Memory[R] {
 		panic(err)
 	}
 	m := &Memory[R]{opts: opts.withDefaults()}
+	m.holds.init()
+	m.attempts.init(m.opts.Clock)
 	for i := range m.shards {
 		m.shards[i].dice = rand.Uint64()
 		m.shards[i].share = m.opts.MaxBytes / shardCount
@@ -33,7 +38,24 @@ func NewMemory[R Record](opts Options) *Memory[R] {
 // shard picks by one byte: tokens are pseudo-random.
 func (m *Memory[R]) shard(callee eligibility.CalleeToken) *shard[R] { return &m.shards[callee[0]] }
 
-// Get implements Store. It does not allocate and never waits but for a shard's lock.
+// Look implements Store. It never waits but for a shard's lock.
+func (m *Memory[R]) Look(ctx context.Context, callee eligibility.CalleeToken, hold Hold) Found[R] {
+	record, found := m.Get(ctx, callee)
+	return Found[R]{Record: record, Found: found, Free: m.holds.take(callee, hold), Attempts: m.attempts.of(callee, AttemptAge)}
+}
+
+// Allowed implements Store.
+func (m *Memory[R]) Allowed(callee eligibility.CalleeToken, a Attempt) { m.attempts.add(callee, a) }
+
+// Reported implements Store.
+func (m *Memory[R]) Reported(callee eligibility.CalleeToken, id [16]byte, campaign string) {
+	m.attempts.end(callee, id, campaign)
+}
+
+// Release implements Store.
+func (m *Memory[R]) Release(callee eligibility.CalleeToken, id [16]byte) { m.holds.release(callee, id) }
+
+// Get is Look without a hold. It does not allocate.
 func (m *Memory[R]) Get(_ context.Context, callee eligibility.CalleeToken) (R, bool) {
 	var none R
 	s := m.shard(callee)
@@ -113,5 +135,6 @@ func (m *Memory[R]) Stats() Stats {
 	for i := range m.shards {
 		m.shards[i].addTo(&sum)
 	}
+	m.holds.addTo(&sum)
 	return sum
 }

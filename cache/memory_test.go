@@ -11,7 +11,22 @@ import (
 )
 
 func TestMemoryContract(t *testing.T) {
-	Contract(t, func(_ *testing.T, opts Options) Store[*note] { return NewMemory[*note](opts) })
+	Contract(t, func(_ *testing.T, opts Options) subject {
+		return subject{
+			Store: NewMemory[*note](opts), settle: func() {},
+			misplace: func(n *note, to eligibility.CalleeToken) { n.callee = to },
+		}
+	})
+}
+
+func TestMemoryKeepsTheNewest(t *testing.T) {
+	c := newClock()
+	m := NewMemory[*note](Options{Clock: c.now})
+	newer := c.at(anna, 12)
+	wantPut(t, m, newer, true)
+	wantPut(t, m, c.at(anna, 11), false)
+	wantPut(t, m, c.at(anna, 12), false)
+	wantGet(t, m, anna, newer)
 }
 
 func TestOptions(t *testing.T) {

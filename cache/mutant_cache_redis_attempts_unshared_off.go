@@ -1,0 +1,5 @@
+//go:build !mutant_cache_redis_attempts_unshared
+
+package cache
+
+const mutantCacheRedisAttemptsUnshared = false

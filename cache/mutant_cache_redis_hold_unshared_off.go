@@ -1,0 +1,5 @@
+//go:build !mutant_cache_redis_hold_unshared
+
+package cache
+
+const mutantCacheRedisHoldUnshared = false

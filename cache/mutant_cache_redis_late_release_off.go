@@ -1,0 +1,5 @@
+//go:build !mutant_cache_redis_late_release
+
+package cache
+
+const mutantCacheRedisLateRelease = false

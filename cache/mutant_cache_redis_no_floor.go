@@ -1,0 +1,5 @@
+//go:build mutant_cache_redis_no_floor
+
+package cache
+
+const mutantCacheRedisNoFloor = true

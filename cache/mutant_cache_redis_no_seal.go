@@ -1,0 +1,5 @@
+//go:build mutant_cache_redis_no_seal
+
+package cache
+
+const mutantCacheRedisNoSeal = true

@@ -1,0 +1,5 @@
+//go:build mutant_cache_redis_no_subject
+
+package cache
+
+const mutantCacheRedisNoSubject = true

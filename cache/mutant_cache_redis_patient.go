@@ -1,0 +1,5 @@
+//go:build mutant_cache_redis_patient
+
+package cache
+
+const mutantCacheRedisPatient = true

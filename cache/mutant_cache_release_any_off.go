@@ -1,0 +1,5 @@
+//go:build !mutant_cache_release_any
+
+package cache
+
+const mutantCacheReleaseAny = false
