@@ -1,0 +1,5 @@
+//go:build !mutant_bench_ack_before_sync
+
+package bench
+
+const mutantBenchAckBeforeSync = false

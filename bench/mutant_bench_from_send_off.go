@@ -1,0 +1,5 @@
+//go:build !mutant_bench_from_send
+
+package bench
+
+const mutantBenchFromSend = false

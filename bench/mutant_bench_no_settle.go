@@ -1,0 +1,5 @@
+//go:build mutant_bench_no_settle
+
+package bench
+
+const mutantBenchNoSettle = true
