@@ -49,6 +49,8 @@ type Metrics struct {
 	hits      prometheus.Counter
 	misses    prometheus.Counter
 	repeats   prometheus.Counter
+	unleased  prometheus.Counter
+	settles   prometheus.Observer
 	panics    prometheus.Counter
 	appends   *prometheus.CounterVec
 	requests  *prometheus.CounterVec
@@ -65,6 +67,8 @@ func New(words Words, build Build) *Metrics {
 	m.hits, m.misses = cache.WithLabelValues("hit"), cache.WithLabelValues("miss")
 	m.repeats = m.counter("belpoort_checks_repeated_total",
 		"Checks decided again because a newer fact about the callee came in while they were under way.")
+	m.unleased = m.counter("belpoort_checks_without_lease_total", "Checks that had to ask the ledger itself because this node held no lease.")
+	m.settles = m.histogram("belpoort_settle_duration_seconds", "Time until every node had taken in a fact that the ledger had recorded.")
 	m.panics = m.counter("belpoort_panics_total", "Panics in handlers, answered INTERNAL.")
 	m.appends = m.counters("belpoort_ledger_facts_total", "Facts handed to the ledger, by result.", "result")
 	m.requests = m.counters("belpoort_requests_total", "Requests answered, by method and status code.", "method", "code")
@@ -113,6 +117,12 @@ func (m *Metrics) counters(name, help string, labels ...string) *prometheus.Coun
 	return c
 }
 
+func (m *Metrics) histogram(name, help string) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: latencyBuckets})
+	m.registry.MustRegister(h)
+	return h
+}
+
 func (m *Metrics) histograms(name, help string, labels ...string) *prometheus.HistogramVec {
 	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: latencyBuckets}, labels)
 	m.registry.MustRegister(h)
@@ -143,6 +153,12 @@ func (m *Metrics) CacheMiss() { m.misses.Inc() }
 
 // Repeated counts a check that was decided again.
 func (m *Metrics) Repeated() { m.repeats.Inc() }
+
+// WithoutLease counts a check that could not rely on what this node holds.
+func (m *Metrics) WithoutLease() { m.unleased.Inc() }
+
+// Settled measures how long a fact took from the ledger to every node.
+func (m *Metrics) Settled(d time.Duration) { m.settles.Observe(d.Seconds()) }
 
 // Panicked counts a panic in a handler.
 func (m *Metrics) Panicked() { m.panics.Inc() }

@@ -101,7 +101,7 @@ func (n *node) strangers() map[string]context.Context {
 		"no key":            n.t.Context(),
 		"an unknown key":    withKey(n.t.Context(), unknown),
 		"half a key":        withKey(n.t.Context(), good[:len(good)-1]),
-		"its hash":          withKey(n.t.Context(), hashKey(good)),
+		"its hash":          withKey(n.t.Context(), KeySum(good)),
 		"an empty key":      header("Bearer "),
 		"no scheme":         header(good),
 		"another scheme":    header("Basic " + good),

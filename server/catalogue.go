@@ -134,14 +134,18 @@ func (c *catalogues) ApplyCatalogue(
 		return nil, invalid("catalogue", "is larger than %d bytes", maxCatalogue)
 	}
 	return carryOut(ctx, c.s, func(ctx context.Context) (*belpoortv1.ApplyCatalogueResponse, error) {
-		c.s.applying.Lock()
-		defer c.s.applying.Unlock()
-		return c.s.apply(ctx, req)
+		answer, err := c.s.apply(ctx, req)
+		if err != nil || req.GetDryRun() {
+			return answer, err
+		}
+		return answer, c.s.settle(ctx, answer.GetPosition())
 	})
 }
 
-// apply needs the lock on applying.
+// apply puts a catalogue in force on this node.
 func (s *Server) apply(ctx context.Context, req *belpoortv1.ApplyCatalogueRequest) (*belpoortv1.ApplyCatalogueResponse, error) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
 	now := s.force.Load()
 	next, err := readForce(req.GetCatalogue(), s.force.Load().law, 0)
 	if err != nil {
@@ -159,7 +163,7 @@ func (s *Server) apply(ctx context.Context, req *belpoortv1.ApplyCatalogueReques
 	case req.GetDryRun():
 		return &belpoortv1.ApplyCatalogueResponse{Position: now.position}, nil
 	}
-	written, err := s.append(ctx, []Write{{
+	written, err := s.record(ctx, []Write{{
 		RequestKey: catalogueKey(req.GetRequestId(), next.payload, now.position), Kind: record.KindCatalogue, Payload: next.payload,
 	}})
 	if err != nil {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"time"
@@ -28,29 +29,39 @@ type gatekeeper struct {
 
 // CheckCall decides one call. Whatever goes wrong is an error, and never an ALLOW.
 func (g *gatekeeper) CheckCall(ctx context.Context, req *belpoortv1.CheckCallRequest) (*belpoortv1.CheckCallResponse, error) {
-	s, arrived := g.s, time.Now()
+	s, arrived, began := g.s, time.Now(), g.s.uptime()
 	if !s.proven.Load() {
 		return nil, fail(codes.Unavailable, ReasonNotServing, "the service is not ready")
 	}
-	q, err := s.question(ctx, req)
-	if err != nil {
-		return nil, err
-	}
 	for range maxRounds {
-		e, err := s.eligibilityOf(ctx, q.token)
+		q, err := s.question(ctx, req)
 		if err != nil {
 			return nil, err
 		}
-		d, m := s.decide(q, e)
-		if !s.stillCurrent(e) {
+		k, err := s.known(ctx, q)
+		if err != nil {
+			k = s.knownHere(q, err)
+		}
+		d, m := s.decide(q, k)
+		if err := s.mayAnswer(k, &d); err != nil {
+			if mutantAllowUnchecked {
+				return &belpoortv1.CheckCallResponse{Verdict: belpoortv1.Verdict_VERDICT_ALLOW}, nil
+			}
+			return nil, err
+		}
+		if !s.mayStand(q, k) {
 			continue
 		}
 		if err := s.journalDecision(ctx, q, m); err != nil {
 			return nil, err
 		}
-		if d.Verdict == eligibility.Allow && !s.stillCurrent(e) {
+		if d.Verdict == eligibility.Allow && !s.mayStand(q, k) {
 			continue // a fact came in while the ALLOW went to disk; it was never answered
 		}
+		if d.Verdict == eligibility.Allow && s.uptime()-began > maxAllowAge && !mutantNoAgeLimit {
+			return nil, fail(codes.Unavailable, ReasonTooLate, "the answer comes too late to be dialed on")
+		}
+		s.settleHold(q, m)
 		s.noteDecision(m, time.Since(arrived))
 		return answerOf(q, m, d.RetryTime), nil
 	}
@@ -65,6 +76,7 @@ type question struct {
 	client    *client
 	requestID string
 	dryRun    bool
+	hold      Hold // zero for a dry run
 }
 
 // question validates a request and brings its numbers to canonical form. A malformed number is no error: the law refuses
@@ -86,6 +98,9 @@ func (s *Server) question(ctx context.Context, req *belpoortv1.CheckCallRequest)
 		return nil, forbiddenOrganisation("campaign")
 	}
 	q.token = s.ring.Token(callee)
+	if !q.dryRun && s.allowWindow > 0 {
+		q.hold = Hold{ID: q.holder(), For: s.allowWindow}
+	}
 	return q, nil
 }
 
@@ -131,59 +146,41 @@ func (s *Server) readCall(call *eligibility.Call, force *inForce, w callWords) (
 	return callee, nil
 }
 
-// nobody is the eligibility of a callee that is no telephone number: nothing can be known about it.
-var nobody = eligibility.Fold(eligibility.CalleeToken{}, 0, time.Time{}, nil)
-
-// eligibilityOf gives what is known about a callee: from the cache, else from the ledger.
-func (s *Server) eligibilityOf(ctx context.Context, callee eligibility.CalleeToken) (*eligibility.Eligibility, error) {
-	if callee.IsZero() {
-		return nobody, nil
-	}
-	began := time.Now()
-	e, ok := s.cache.Get(ctx, callee)
-	s.metrics.Took(ops.StageCache, time.Since(began))
-	if ok && e.CalleeToken() == callee {
-		s.metrics.CacheHit()
-		return e, nil
-	}
-	s.metrics.CacheMiss()
-	began = time.Now()
-	e, err := s.facts.read(ctx, callee)
-	s.metrics.Took(ops.StageLedger, time.Since(began))
-	if err != nil {
-		return nil, err
-	}
-	s.cache.Put(ctx, e)
-	return e, nil
-}
-
-// stillCurrent reports whether a record holds everything that was acknowledged about its callee up to now.
-func (s *Server) stillCurrent(e *eligibility.Eligibility) bool {
-	if mutantNoSecondLook || e == nobody || s.floors.Current(e.CalleeToken(), e.LedgerPosition()) {
-		return true
-	}
-	s.metrics.Repeated()
-	return false
-}
-
 // decide asks the law, and writes its answer as the journal holds it. The instant is now, but never before the record's
 // own reading.
-func (s *Server) decide(q *question, e *eligibility.Eligibility) (eligibility.Decision, *belpoortv1.Decision) {
+func (s *Server) decide(q *question, k known) (eligibility.Decision, *belpoortv1.Decision) {
 	at := s.clock()
 	if !mutantClockAlone {
-		at = later(at, e.ReadTime())
+		at = later(at, k.e.ReadTime())
 	}
+	q.call.Unreported = asLawSees(k.unreported)
 	began := time.Now()
-	d := eligibility.Decide(e, &q.call, q.force.catalogue, q.force.law, at)
+	d := eligibility.Decide(k.e, &q.call, q.force.catalogue, q.force.law, at)
 	s.metrics.Took(ops.StageDecide, time.Since(began))
+	if d.Verdict == eligibility.Allow && !k.free && !mutantHoldIgnored {
+		d = underWay(at, s.allowWindow, &d)
+	}
+	if refused, is := s.refusedByPending(q, at); is {
+		d = refused
+	}
 	c := record.Circumstances{
-		At: at, Callee: q.token, LawVersion: q.force.law.Version, LedgerPosition: e.LedgerPosition(),
+		At: at, Callee: q.token, LawVersion: q.force.law.Version, LedgerPosition: k.e.LedgerPosition(),
 		CataloguePosition: q.force.position, Client: q.client.id, RequestID: q.requestID,
 	}
 	if !q.dryRun {
 		c.DecisionID = newDecisionID(at)
 	}
 	return d, record.DecisionToProto(&d, &q.call, c)
+}
+
+// holder is the identity under which a check holds its callee: a client that repeats its question is the same call.
+func (q *question) holder() (id [16]byte) {
+	if q.requestID == "" {
+		rand.Read(id[:])
+		return id
+	}
+	sum := sha256.Sum256([]byte(q.client.id + "/" + q.requestID))
+	return [16]byte(sum[:16])
 }
 
 // newDecisionID is 48 bits of milliseconds, so that ids made together are stored together, and 80 random bits.

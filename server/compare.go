@@ -240,15 +240,17 @@ func headlineOf(e *eligibility.Eligibility, call *eligibility.Call, force *inFor
 // busy it waits.
 func (c *comparison) known(ctx context.Context, callee eligibility.CalleeToken) (*eligibility.Eligibility, error) {
 	for ctx.Err() == nil {
-		e, err := c.s.eligibilityOf(ctx, callee)
+		k, err := c.s.known(ctx, &question{token: callee})
 		var f *failure
 		switch {
 		case errors.As(err, &f) && f.reason == ReasonLedgerBusy:
 			pause(ctx, ledgerPause)
 		case err != nil:
 			return nil, err
-		case c.s.stillCurrent(e):
-			return e, nil
+		case k.refusalOnly != nil:
+			return nil, k.refusalOnly
+		case c.s.trusted(callee, k):
+			return k.e, nil
 		}
 	}
 	return nil, ledgerUnavailable(ctx.Err())

@@ -39,6 +39,8 @@ const (
 	ReasonJournalUnavailable    = "JOURNAL_UNAVAILABLE"
 	ReasonLedgerBusy            = "LEDGER_BUSY"
 	ReasonCalleeBusy            = "CALLEE_BUSY"
+	ReasonTooLate               = "ANSWER_TOO_LATE"
+	ReasonAllowWithheld         = "ALLOW_WITHHELD"
 	ReasonNotServing            = "NOT_SERVING"
 	ReasonDeadline              = "DEADLINE_TOO_SHORT"
 	ReasonCancelled             = "CANCELLED"

@@ -40,10 +40,11 @@ func NewKey() (plain, sum string) {
 	var secret [32]byte
 	rand.Read(secret[:])
 	plain = keyPrefix + base64.RawURLEncoding.EncodeToString(secret[:])
-	return plain, hashKey(plain)
+	return plain, KeySum(plain)
 }
 
-func hashKey(plain string) string {
+// KeySum is what the key file holds of a key.
+func KeySum(plain string) string {
 	sum := sha256.Sum256([]byte(plain))
 	return hex.EncodeToString(sum[:])
 }

@@ -99,7 +99,7 @@ func TestKeysAreLongAndNeverTheSame(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
 		plain, sum := NewKey()
-		if len(plain) != len(keyPrefix)+43 || len(sum) != 64 || seen[plain] || hashKey(plain) != sum {
+		if len(plain) != len(keyPrefix)+43 || len(sum) != 64 || seen[plain] || KeySum(plain) != sum {
 			t.Fatalf("key of %d characters, hash of %d", len(plain), len(sum))
 		}
 		seen[plain] = true

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/belpoort/belpoort/cache"
@@ -156,6 +157,29 @@ func (d *ledgerDoor) Ship(ctx context.Context, source string, from, through uint
 	}
 	return d.ledger.ShipDecisions(ctx, source, from-1, through, decisions)
 }
+
+// memoryCache is the cache in process as the server wants it.
+type memoryCache struct {
+	*cache.Memory[*eligibility.Eligibility]
+}
+
+func (m memoryCache) Look(ctx context.Context, callee eligibility.CalleeToken, hold Hold) Looked {
+	f := m.Memory.Look(ctx, callee, cache.Hold(hold))
+	looked := Looked{Free: f.Free}
+	if f.Found {
+		looked.Record = f.Record
+	}
+	for _, a := range f.Attempts {
+		looked.Unreported = append(looked.Unreported, Attempt(a))
+	}
+	return looked
+}
+
+func (m memoryCache) Allowed(callee eligibility.CalleeToken, a Attempt) {
+	m.Memory.Allowed(callee, cache.Attempt(a))
+}
+
+func (m memoryCache) Put(ctx context.Context, e *eligibility.Eligibility) { m.Memory.Put(ctx, e) }
 
 // journalDoor lets a real journal through; before may hold or break an operation.
 type journalDoor struct {
@@ -291,7 +315,7 @@ func newNode(t testing.TB, dir string, change func(*Config)) *node {
 	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(n.logs), n.level))
 	records := cache.NewMemory[*eligibility.Eligibility](cache.Options{MaxBytes: 64 << 20, Clock: now})
 	c := Config{
-		Facts: n.door, Appender: n.door, Decisions: n.door, Cache: records, Floors: records, Journal: n.journal,
+		Facts: n.door, Appender: n.door, Decisions: n.door, Cache: memoryCache{records}, Attempts: memoryCache{records}, Floors: records, Lease: Alone{}, Journal: n.journal,
 		Journalled: j.Stats().Appended, Law: dutchLaw(), ParseLaw: law.Parse, Ring: n.ring, Keys: keys, Log: log, Metrics: n.metrics, Clock: now,
 	}
 	if change != nil {
@@ -373,8 +397,12 @@ func (n *node) apply(m *belpoortv1.Catalogue) uint64 {
 	return answer.GetPosition()
 }
 
-// testCatalogue has two organisations with a campaign and a caller ID each.
+// testCatalogue has two organisations with a campaign and a caller ID each. Many attempts are allowed.
 func testCatalogue() *belpoortv1.Catalogue {
+	patient, err := structpb.NewStruct(map[string]any{"max_attempts": map[string]any{"per_day": 1000, "per_campaign": 1000}})
+	if err != nil {
+		panic(err)
+	}
 	m := &belpoortv1.Catalogue{}
 	for i, id := range []string{"acme", "globex"} {
 		m.Organisations = append(m.Organisations, &belpoortv1.Organisation{
@@ -387,6 +415,7 @@ func testCatalogue() *belpoortv1.Catalogue {
 		m.Campaigns = append(m.Campaigns, &belpoortv1.Campaign{
 			Id: id + "-x", Organisation: id, Purpose: belpoortv1.Purpose_PURPOSE_COMMERCIAL, Product: "power",
 			Mode: belpoortv1.Mode_MODE_HUMAN, Dialing: belpoortv1.Dialing_DIALING_PREDICTIVE,
+			Policy: patient,
 		})
 	}
 	return m

@@ -23,8 +23,8 @@ type objections struct {
 	s *Server
 }
 
-// RegisterObjection records an objection. When it returns, no check asked after that is allowed against it: the objection
-// is on disk and the callee's floor is raised.
+// RegisterObjection records an objection. When it answers "in force", no check asked after that, of whatever node, is
+// allowed against it. Where the ledger cannot take it, it is kept here and answered "pending".
 func (o *objections) RegisterObjection(
 	ctx context.Context, req *belpoortv1.RegisterObjectionRequest,
 ) (*belpoortv1.RegisterObjectionResponse, error) {
@@ -37,16 +37,63 @@ func (o *objections) RegisterObjection(
 	if err != nil {
 		return nil, err
 	}
-	written, err := o.s.write(ctx, []Write{w})
+	written, err := o.s.recordObjection(ctx, w)
 	if errors.Is(err, ErrRequestReused) {
 		return o.s.repeatedObjection(ctx, w, req.GetObjectTime() == nil)
 	}
 	if err != nil {
-		return nil, writeFailed(err)
+		return o.s.orKeep(ctx, w, fact, err)
+	}
+	if err := o.s.awaitSettled(ctx, written[0].Position); err != nil {
+		return notYetEverywhere(w.Reference, written[0]), nil
 	}
 	o.s.log.Info("objection registered", zap.Stringer("callee_token", w.Callee),
 		zap.String("organisation", fact.Objection.Organisation), zap.Uint64("position", written[0].Position))
 	return inForceSince(w.Reference, written[0].Position, written[0].RecordTime), nil
+}
+
+// notYetEverywhere is the answer when the ledger has the objection, and the client's time ended while a silent node's lease
+// had still to run out. It will be in force everywhere a moment later.
+func notYetEverywhere(receipt string, w Written) *belpoortv1.RegisterObjectionResponse {
+	answer := inForceSince(receipt, w.Position, w.RecordTime)
+	answer.State = belpoortv1.ObjectionState_OBJECTION_STATE_PENDING
+	return answer
+}
+
+// awaitSettled is settle within the client's time; what is begun goes on without it.
+func (s *Server) awaitSettled(ctx context.Context, position uint64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	_, err := carryOut(ctx, s, func(ctx context.Context) (struct{}, error) { return struct{}{}, s.settle(ctx, position) })
+	return err
+}
+
+// recordObjection is record with a patience that leaves time to keep the objection here. An append that is given up may
+// still succeed; the replay then finds it done.
+func (s *Server) recordObjection(ctx context.Context, w Write) ([]Written, error) {
+	record := func(ctx context.Context) ([]Written, error) { return s.record(ctx, []Write{w}) }
+	if s.pending.journal == nil {
+		return carryOut(ctx, s, record)
+	}
+	if s.facts.away() {
+		return nil, ErrLedgerAway
+	}
+	patience := objectionPatience
+	if limit, ok := ctx.Deadline(); ok {
+		patience = min(patience, time.Until(limit)/2)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return carryOut(ctx, s, record)
+}
+
+// orKeep keeps an objection that the ledger did not take, unless the ledger refused it for a fault of its own.
+func (s *Server) orKeep(ctx context.Context, w Write, fact eligibility.Fact, err error) (*belpoortv1.RegisterObjectionResponse, error) {
+	if _, refusal := refusedWrite(err); refusal != nil {
+		return nil, refusal
+	}
+	return s.keepObjection(ctx, w, fact, err)
 }
 
 func inForceSince(receipt string, position uint64, at time.Time) *belpoortv1.RegisterObjectionResponse {
@@ -59,6 +106,7 @@ func inForceSince(receipt string, position uint64, at time.Time) *belpoortv1.Reg
 const (
 	objectionKeys = "objection/"
 	factKeys      = "fact/"
+	pendingKeys   = "pending/"
 	contentKeys   = "content/"
 	catalogueKeys = "catalogue/"
 )
@@ -202,7 +250,12 @@ func (s *Server) repeatedObjection(ctx context.Context, w Write, timeOpen bool) 
 	if *is.Objection != *was.Objection {
 		return nil, requestReused()
 	}
-	return inForceSince(first.Reference, first.Position, first.RecordTime), nil
+	s.raise(&w, first.Position) // nobody may have been told of the first: this answer must be as true
+	answer := inForceSince(first.Reference, first.Position, first.RecordTime)
+	if err := s.awaitSettled(ctx, first.Position); err != nil {
+		answer.State = belpoortv1.ObjectionState_OBJECTION_STATE_PENDING
+	}
+	return answer, nil
 }
 
 // GetObjection finds an objection by its receipt.
@@ -217,6 +270,12 @@ func (o *objections) GetObjection(
 		return nil, invalid("receipt", "is no receipt: a character was heard or typed wrong")
 	}
 	unknown := fail(codes.NotFound, ReasonObjectionUnknown, "no objection has this receipt")
+	if kept := o.s.pending.byReceipt(receipt); kept != nil {
+		if !clientOf(ctx).mayActFor(kept.fact.Objection.Organisation) {
+			return nil, unknown
+		}
+		return kept.shown(), nil
+	}
 	entry, err := o.s.facts.facts.ByReference(ctx, receipt)
 	if errors.Is(err, ErrNotFound) {
 		return nil, unknown
@@ -234,8 +293,12 @@ func (o *objections) GetObjection(
 	if !clientOf(ctx).mayActFor(fact.Objection.Organisation) {
 		return nil, unknown
 	}
+	state := belpoortv1.ObjectionState_OBJECTION_STATE_IN_FORCE
+	if err := o.s.awaitSettled(ctx, entry.Position); err != nil {
+		state = belpoortv1.ObjectionState_OBJECTION_STATE_PENDING
+	}
 	return &belpoortv1.GetObjectionResponse{
-		Objection: record.FactToProto(fact).GetObjection(), State: belpoortv1.ObjectionState_OBJECTION_STATE_IN_FORCE,
+		Objection: record.FactToProto(fact).GetObjection(), State: state,
 		Position: entry.Position, RecordTime: timestamppb.New(entry.RecordTime), CalleeToken: entry.Callee.String(),
 	}, nil
 }

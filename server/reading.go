@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sony/gobreaker/v2"
 	"golang.org/x/sync/singleflight"
 	"google.golang.org/grpc/codes"
 
@@ -22,10 +23,18 @@ const clockSkew = 2 * time.Second
 // errErased says that a fact was erased: what it said cannot be taken into account, so nothing may be allowed.
 var errErased = errors.New("a fact about the callee was erased")
 
+// A ledger that has failed so often in a row is not asked for a while, then by one read at a time: so nobody waits for a
+// ledger that is known to be away.
+const (
+	failuresInARow = 5
+	leaveAlone     = 100 * time.Millisecond
+)
+
 // factReader reads callees' facts from the ledger and folds them: one read per callee at a time, and a bounded number of
 // reads altogether.
 type factReader struct {
 	facts    Facts
+	breaker  *gobreaker.CircuitBreaker[any]
 	clock    func() time.Time
 	slots    chan struct{}
 	flights  singleflight.Group
@@ -34,7 +43,40 @@ type factReader struct {
 }
 
 func newFactReader(facts Facts, slots int, clock func() time.Time) *factReader {
-	return &factReader{facts: facts, clock: clock, slots: make(chan struct{}, slots)}
+	return &factReader{facts: facts, clock: clock, slots: make(chan struct{}, slots), breaker: gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
+		Name: "ledger", MaxRequests: 1, Timeout: leaveAlone,
+		ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failuresInARow },
+		IsSuccessful: func(err error) bool { return !isAway(err) },
+	})}
+}
+
+// isAway reports an error that says something about the ledger as a whole, rather than about what was asked.
+func isAway(err error) bool {
+	return errors.Is(err, ErrLedgerAway) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// away reports whether the ledger is known not to answer.
+func (r *factReader) away() bool { return r.breaker.State() == gobreaker.StateOpen }
+
+// ask puts a question to the ledger, unless it is known to be away.
+func ask[T any](r *factReader, question func() (T, error)) (T, error) {
+	answer, err := r.breaker.Execute(func() (any, error) { return question() })
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		err = ErrLedgerAway
+	}
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return answer.(T), nil
+}
+
+func (r *factReader) latestOfKind(ctx context.Context, kind int32) (entry Entry, found bool, err error) {
+	entry, err = ask(r, func() (e Entry, err error) {
+		e, found, err = r.facts.LatestOfKind(ctx, kind, 0)
+		return e, err
+	})
+	return entry, found, err
 }
 
 // wait returns when no read is under way.
@@ -73,6 +115,15 @@ func (r *factReader) readOnce(ctx context.Context, callee eligibility.CalleeToke
 	return r.readUpTo(ctx, callee, 0)
 }
 
+// readNow gives a callee's eligibility from a reading of its own, begun after the call.
+func (r *factReader) readNow(ctx context.Context, callee eligibility.CalleeToken) (*eligibility.Eligibility, error) {
+	e, err := r.readUpTo(ctx, callee, 0)
+	if err != nil {
+		return nil, ledgerUnavailable(err)
+	}
+	return e, nil
+}
+
 // readUpTo gives a callee's eligibility as the ledger stood at a position; 0: as it stands.
 func (r *factReader) readUpTo(ctx context.Context, callee eligibility.CalleeToken, upTo uint64) (*eligibility.Eligibility, error) {
 	select {
@@ -82,7 +133,7 @@ func (r *factReader) readUpTo(ctx context.Context, callee eligibility.CalleeToke
 		return nil, fail(codes.ResourceExhausted, ReasonLedgerBusy, "too many callees are being read from the ledger")
 	}
 	read := r.clock()
-	snapshot, err := r.facts.Facts(ctx, callee, upTo)
+	snapshot, err := ask(r, func() (Snapshot, error) { return r.facts.Facts(ctx, callee, upTo) })
 	if err != nil {
 		return nil, err
 	}

@@ -34,8 +34,12 @@ type Config struct {
 	Appender  Appender
 	Decisions Decisions
 	Cache     Cache
+	Attempts  Attempts
 	Floors    Floors
+	Lease     Lease // Alone{} where no other node shares the ledger
 	Journal   Journal
+	// Pending keeps objections that the ledger could not take; optional: they are refused then.
+	Pending PendingJournal
 	// Journalled is the last sequence number in the journal when the server starts; 0 for an empty one.
 	Journalled uint64
 	Law        *eligibility.Law // in force at the start; see UseLaw
@@ -51,12 +55,28 @@ type Config struct {
 	Reflection bool
 	// LedgerReads bounds how many callees' facts are read at the same time; optional: 256.
 	LedgerReads int
+	// AllowWindow is how long an ALLOW keeps its callee from being allowed to another call; optional: not at all.
+	AllowWindow time.Duration
+	// Uptime is a clock that nobody sets and that goes on while the machine sleeps; optional: one that does not.
+	Uptime func() time.Duration
 }
+
+// Alone is the lease of a node that shares its ledger with no other.
+type Alone struct{}
+
+// Held is always true.
+func (Alone) Held() bool { return true }
+
+// Settle has nobody to wait for.
+func (Alone) Settle(context.Context, uint64) error { return nil }
+
+// maxAllowAge is how old an ALLOW may have become when it is answered.
+const maxAllowAge = 2 * time.Second
 
 func (c *Config) check() error {
 	for name, present := range map[string]bool{
-		"Facts": c.Facts != nil, "Appender": c.Appender != nil, "Decisions": c.Decisions != nil, "Cache": c.Cache != nil,
-		"Floors": c.Floors != nil, "Journal": c.Journal != nil, "Law": c.Law != nil, "ParseLaw": c.ParseLaw != nil, "Ring": c.Ring != nil,
+		"Facts": c.Facts != nil, "Appender": c.Appender != nil, "Decisions": c.Decisions != nil, "Cache": c.Cache != nil, "Attempts": c.Attempts != nil,
+		"Floors": c.Floors != nil, "Lease": c.Lease != nil, "Journal": c.Journal != nil, "Law": c.Law != nil, "ParseLaw": c.ParseLaw != nil, "Ring": c.Ring != nil,
 		"Keys": c.Keys != nil, "Log": c.Log != nil, "Metrics": c.Metrics != nil,
 	} {
 		if !present {
@@ -72,6 +92,10 @@ func (c *Config) check() error {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
+	if c.Uptime == nil {
+		started := time.Now()
+		c.Uptime = func() time.Duration { return time.Since(started) }
+	}
 	return nil
 }
 
@@ -81,14 +105,20 @@ type Server struct {
 	appender  Appender
 	decisions Decisions
 	cache     Cache
+	attempts  Attempts
 	floors    Floors
+	lease     Lease
 	journal   Journal
+	pending   *pendingObjections
 	ring      *keyring.Ring
 	keys      *Keys
 	log       *zap.Logger
 	metrics   *ops.Metrics
 	clock     func() time.Time
+	uptime    func() time.Duration
 	parseLaw  func(name string, data []byte) (*eligibility.Law, error)
+
+	allowWindow time.Duration
 
 	force    atomic.Pointer[inForce]
 	applying sync.Mutex // one catalogue at a time
@@ -100,7 +130,9 @@ type Server struct {
 	grpc   *grpc.Server
 	health *health.Server
 	proven atomic.Bool // the self-test passed
-	served chan error
+	// withheld, where not nil, is why health is red although the server is proven.
+	withheld atomic.Pointer[error]
+	served   chan error
 }
 
 // The bounds that hostile or broken clients meet first.
@@ -125,7 +157,8 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		facts:    newFactReader(c.Facts, c.LedgerReads, c.Clock),
-		appender: c.Appender, decisions: c.Decisions, cache: c.Cache, floors: c.Floors, journal: c.Journal,
+		appender: c.Appender, decisions: c.Decisions, cache: c.Cache, attempts: c.Attempts, floors: c.Floors, lease: c.Lease,
+		journal: c.Journal, pending: newPendingObjections(c.Pending), uptime: c.Uptime, allowWindow: c.AllowWindow,
 		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, clock: c.Clock, parseLaw: c.ParseLaw,
 		writes: make(chan struct{}, maxWrites), health: health.NewServer(), served: make(chan error, 1),
 	}
@@ -194,8 +227,16 @@ func (s *Server) Start(l net.Listener) error {
 		return errors.Join(err, <-s.served)
 	}
 	s.proven.Store(true)
-	s.setHealth(healthv1.HealthCheckResponse_SERVING)
+	s.showHealth()
 	return nil
+}
+
+func (s *Server) showHealth() {
+	if s.Ready() == nil {
+		s.setHealth(healthv1.HealthCheckResponse_SERVING)
+	} else {
+		s.setHealth(healthv1.HealthCheckResponse_NOT_SERVING)
+	}
 }
 
 // Served gives the error with which serving ended by itself, or nil after Stop.
@@ -205,6 +246,9 @@ func (s *Server) Served() <-chan error { return s.served }
 func (s *Server) Ready() error {
 	if !s.proven.Load() {
 		return errors.New("the start-up self-test has not passed, or the server is stopping")
+	}
+	if because := s.withheld.Load(); because != nil {
+		return *because
 	}
 	return nil
 }

@@ -16,6 +16,8 @@ var (
 	ErrRequestReused = errors.New("server: request key already used for other content")
 	// ErrReferenceTaken means that a reference stands for another fact; a *WriteError says which write.
 	ErrReferenceTaken = errors.New("server: reference already taken")
+	// ErrLedgerAway means that the ledger does not answer at all.
+	ErrLedgerAway = errors.New("server: the ledger is away")
 )
 
 // WriteError says which of several writes was refused, and why. Nothing was written.
@@ -90,12 +92,43 @@ type Decisions interface {
 	LatestDecisions(ctx context.Context, callee eligibility.CalleeToken, limit int) ([][]byte, error)
 }
 
+// Hold asks to keep a callee for one call: until it ends, no other call to that callee is allowed. Zero: asks nothing.
+type Hold struct {
+	ID  [16]byte // of the call; the same one may ask again
+	For time.Duration
+}
+
+// Attempt is an ALLOW that was answered, until it is reported what became of the call.
+type Attempt struct {
+	ID       [16]byte // of the decision
+	Campaign string
+	At       time.Time
+}
+
+// Looked is what a cache knows of a callee.
+type Looked struct {
+	Record *eligibility.Eligibility // nil: none, or one below the callee's floor
+	// Free: the hold was taken, or was this ID's already, or none was asked for.
+	Free       bool
+	Unreported []Attempt
+}
+
 // Cache holds eligibility records. It may forget any of them at any time.
 type Cache interface {
-	// Get gives the record of a callee if there is one that is not below the callee's floor.
-	Get(ctx context.Context, callee eligibility.CalleeToken) (*eligibility.Eligibility, bool)
-	// Put offers a record and tells whether it was kept; one below its callee's floor is not.
-	Put(ctx context.Context, e *eligibility.Eligibility) bool
+	// Look gives what is known of a callee, and in the same step takes the hold.
+	Look(ctx context.Context, callee eligibility.CalleeToken, hold Hold) Looked
+	// Put offers a record; one below its callee's floor is not kept.
+	Put(ctx context.Context, e *eligibility.Eligibility)
+	// Release gives a hold back before it ends, without waiting.
+	Release(callee eligibility.CalleeToken, id [16]byte)
+}
+
+// Attempts count calls from their ALLOW until they are reported.
+type Attempts interface {
+	// Allowed counts an attempt, without waiting.
+	Allowed(callee eligibility.CalleeToken, attempt Attempt)
+	// Reported ends the counting of an attempt: of that ID or, where it is zero, of the oldest in the campaign.
+	Reported(callee eligibility.CalleeToken, id [16]byte, campaign string)
 }
 
 // Floors know the position of the last fact about each callee.
@@ -105,6 +138,22 @@ type Floors interface {
 	// Current reports whether a record read at a position holds every fact up to the callee's floor. It may say false of a
 	// record that does, never true of one that does not.
 	Current(callee eligibility.CalleeToken, position uint64) bool
+}
+
+// Lease tells what this node and the others may rely on.
+type Lease interface {
+	// Held reports whether, at this moment, this node's floors and catalogue hold everything that was acknowledged on any
+	// node: only then may it answer ALLOW from what it keeps.
+	Held() bool
+	// Settle returns when no node answers ALLOW any more on the strength of less than the facts up to a position; its error
+	// is the context's.
+	Settle(ctx context.Context, position uint64) error
+}
+
+// PendingJournal keeps, on this node's disk, objections that the ledger could not take.
+type PendingJournal interface {
+	// Append returns once the record is on disk.
+	Append(ctx context.Context, payload []byte) (seq uint64, err error)
 }
 
 // Journal is this node's log of decisions on their way to the ledger. Sequence numbers rise.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"time"
 
 	"google.golang.org/grpc/codes"
 )
@@ -47,12 +48,35 @@ func guarded[T any](s *Server, ctx context.Context, work func(context.Context) (
 	return work(ctx)
 }
 
-// write puts facts in the ledger and raises the floors of their callees before it answers.
+// write puts facts in the ledger, raises the floors of their callees, and answers when no node relies on less.
 func (s *Server) write(ctx context.Context, writes []Write) ([]Written, error) {
 	return carryOut(ctx, s, func(ctx context.Context) ([]Written, error) { return s.append(ctx, writes) })
 }
 
 func (s *Server) append(ctx context.Context, writes []Write) ([]Written, error) {
+	written, err := s.record(ctx, writes)
+	if err != nil {
+		return nil, err
+	}
+	last := uint64(0)
+	for i := range written {
+		last = max(last, written[i].Position)
+	}
+	return written, s.settle(ctx, last)
+}
+
+// settle waits until no node relies on less than the facts up to a position.
+func (s *Server) settle(ctx context.Context, position uint64) error {
+	if mutantAnswerBeforeSettled {
+		return nil
+	}
+	began := time.Now()
+	defer func() { s.metrics.Settled(time.Since(began)) }()
+	return s.lease.Settle(ctx, position)
+}
+
+// record puts facts in the ledger and raises the floors of their callees on this node.
+func (s *Server) record(ctx context.Context, writes []Write) ([]Written, error) {
 	written, err := s.appender.Append(ctx, writes)
 	if err != nil {
 		s.metrics.Appended("failed", len(writes))
@@ -65,6 +89,7 @@ func (s *Server) append(ctx context.Context, writes []Write) ([]Written, error) 
 			repeated++
 		}
 	}
+	s.reported(writes)
 	s.metrics.Appended("repeated", repeated)
 	s.metrics.Appended("written", len(written)-repeated)
 	return written, nil

@@ -1,0 +1,5 @@
+//go:build mutant_allow_unchecked
+
+package server
+
+const mutantAllowUnchecked = true

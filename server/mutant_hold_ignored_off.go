@@ -1,0 +1,5 @@
+//go:build !mutant_hold_ignored
+
+package server
+
+const mutantHoldIgnored = false

@@ -1,0 +1,5 @@
+//go:build !mutant_lease_unchecked
+
+package server
+
+const mutantLeaseUnchecked = false

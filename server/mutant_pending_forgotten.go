@@ -1,0 +1,5 @@
+//go:build mutant_pending_forgotten
+
+package server
+
+const mutantPendingForgotten = true
