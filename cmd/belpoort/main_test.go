@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -28,26 +29,45 @@ func TestMain(m *testing.M) {
 type process struct {
 	t          testing.TB
 	cmd        *exec.Cmd
+	args       []string // besides data and addresses
 	data       string
 	grpc, http string
-	log        *bytes.Buffer
+	log        *lockedLog
 	exited     chan error
+	apart      *syscall.SysProcAttr // nil: dies with the test, and nothing else
 }
 
-// serveIn starts a service on a data folder and waits until it is ready.
+// serveIn starts a service on a data folder and waits until it is ready. A callee is not kept for one call at a time, so
+// that tests may ask again.
 func serveIn(t testing.TB, data string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, data: data, grpc: freeAddress(t), http: freeAddress(t), log: &bytes.Buffer{}, exited: make(chan error, 1)}
-	p.cmd = exec.Command(os.Args[0], append([]string{"serve", "--data", data, "--grpc", p.grpc, "--http", p.http}, args...)...)
-	p.cmd.Env = append(os.Environ(), beMain+"=1")
-	p.cmd.Stderr = p.log
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { p.exited <- p.cmd.Wait() }()
-	t.Cleanup(p.kill)
+	p := &process{t: t, data: data, grpc: freeAddress(t), http: freeAddress(t), args: []string{"--allow-window", "0"}}
+	p.begin(args...)
 	p.awaitReady()
 	return p
+}
+
+// begin starts the process, which may have run before.
+func (p *process) begin(args ...string) {
+	p.t.Helper()
+	p.log, p.exited = &lockedLog{}, make(chan error, 1)
+	p.args = append(p.args, args...)
+	p.cmd = exec.Command(os.Args[0], append([]string{"serve", "--data", p.data, "--grpc", p.grpc, "--http", p.http}, p.args...)...)
+	p.cmd.Env = append(os.Environ(), beMain+"=1")
+	p.cmd.Stderr = p.log
+	if p.cmd.SysProcAttr = p.apart; p.apart == nil {
+		p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	}
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	cmd, exited := p.cmd, p.exited
+	go func() { exited <- cmd.Wait() }()
+	p.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		err := <-exited
+		exited <- err
+	})
 }
 
 func (p *process) awaitReady() {
@@ -131,7 +151,7 @@ func write(t testing.TB, dir, name, content string) string {
 	return path
 }
 
-// testCatalogue is open at all hours, so that tests pass at night.
+// testCatalogue is open at all hours, so that tests pass at night, and puts up with many attempts.
 func testCatalogue() string {
 	tested := time.Now().AddDate(0, -1, 0).Format(time.RFC3339)
 	return `catalogue:
@@ -145,6 +165,7 @@ func testCatalogue() string {
   product_families: {energy: [power, gas]}
 policy:
   hours: "Mon-Sun 00:00-24:00"
+  max_attempts: {per_day: 1000, per_campaign: 1000}
   holidays: []
   kings_day: open
   early_close: {"05-04": null, "12-05": null, "12-24": null, GOOD_FRIDAY: null}

@@ -20,11 +20,11 @@ import (
 	"github.com/belpoort/belpoort/cache"
 	"github.com/belpoort/belpoort/eligibility"
 	"github.com/belpoort/belpoort/eligibility/law"
+	"github.com/belpoort/belpoort/fence"
 	"github.com/belpoort/belpoort/journal"
 	"github.com/belpoort/belpoort/keyring"
 	"github.com/belpoort/belpoort/ledger"
 	"github.com/belpoort/belpoort/ops"
-	"github.com/belpoort/belpoort/record"
 	"github.com/belpoort/belpoort/server"
 )
 
@@ -36,6 +36,9 @@ type nodeOptions struct {
 	plaintext                 bool   // beyond loopback without TLS
 	keys                      string // key file; "" for the data folder's own
 	law                       string // folder with the law; "" for the law of this binary
+	ledger, redis             string // URLs; "" for the embedded ledger, and for a cache in this process
+	name                      string // among the nodes that share a ledger
+	allowWindow               time.Duration
 	cacheBytes                int64
 	log                       *zap.Logger
 }
@@ -45,6 +48,12 @@ type node struct {
 	log                  *zap.Logger
 	ledger               ledger.Ledger
 	journal              *journal.Journal
+	pending              *journal.Journal // objections that the ledger could not take
+	shared               *ledger.Postgres // the ledger, where several nodes share it
+	floors               fence.Floors
+	lease                lateLease
+	fence                *fence.Fence
+	redis                *cache.Redis[*eligibility.Eligibility]
 	server               *server.Server
 	grpc                 net.Listener
 	http                 *http.Server
@@ -53,13 +62,15 @@ type node struct {
 
 	stopFollowing context.CancelFunc
 	following     sync.WaitGroup
-	followed      error
+	followed      error // how the following of the journals ended
+	replayed      error
 }
 
 // The patience of a stop: requests under way, then decisions on their way to the ledger.
 const (
 	drainTime = 10 * time.Second
 	shipTime  = 5 * time.Second
+	leaveTime = time.Second
 )
 
 // startNode opens everything, proves itself and serves. What it opened it closes when it fails.
@@ -84,27 +95,31 @@ func (n *node) start(ctx context.Context, o nodeOptions) error {
 	if err := o.data.create(); err != nil {
 		return err
 	}
-	store, err := ledger.OpenSQLite(ctx, o.data.ledger(), ledger.Options{})
-	if err != nil {
+	if err := n.openLedger(ctx, o); err != nil {
 		return err
 	}
-	n.ledger = store
-	ring, err := openKeys(ctx, store, o.data)
+	ring, err := openKeys(ctx, n.ledger, o.data)
 	if err != nil {
 		return err
 	}
 	if n.journal, err = journal.Open(o.data.journal(), journal.Options{}); err != nil {
 		return err
 	}
+	if n.pending, err = journal.Open(o.data.pending(), journal.Options{SegmentBytes: pendingSegment}); err != nil {
+		return err
+	}
 	metrics := newMetrics(nl)
 	if err := n.serve(ctx, o, nl, ring, metrics); err != nil {
 		return err
 	}
-	n.follow(store)
+	n.follow()
 	n.followLaw(book, seen, metrics)
-	metrics.JournalLag(n.journal.Lag)
+	n.gauges(metrics)
 	return n.servePages(o, metrics)
 }
+
+// pendingSegment is small: few objections ever wait.
+const pendingSegment = 1 << 20
 
 // listen takes the ports first, so that a port in use changes nothing on disk.
 func (n *node) listen(o nodeOptions) error {
@@ -179,31 +194,40 @@ func (n *node) serve(ctx context.Context, o nodeOptions, nl *eligibility.Law, ri
 	if err != nil {
 		return err
 	}
-	memory := cache.NewMemory[*eligibility.Eligibility](cache.Options{MaxBytes: o.cacheBytes})
 	store := register{n.ledger}
 	config := server.Config{
-		Facts: store, Appender: store, Decisions: store, Cache: memory, Floors: memory, Journal: n.journal,
+		Facts: store, Appender: store, Decisions: store, Lease: server.Alone{}, Journal: n.journal, Pending: n.pending,
 		Journalled: n.journal.Stats().Appended, Law: nl, ParseLaw: law.Parse, Ring: ring, Keys: keys,
 		Log: n.log, Metrics: metrics, Reflection: n.grpc.Addr().(*net.TCPAddr).IP.IsLoopback(),
+		AllowWindow: o.allowWindow, Uptime: fence.Uptime,
+	}
+	if n.shared != nil {
+		config.Lease = &n.lease
+	}
+	if err := n.openCache(ctx, o, ring, metrics, &config); err != nil {
+		return err
 	}
 	if o.certificate != "" {
 		if config.TLS, err = server.TLSConfig(server.GRPC, o.certificate, o.key, o.clients, reloaded("certificate")); err != nil {
 			return err
 		}
 	}
-	cacheGauges(metrics, memory)
-	s, err := server.New(config)
-	if err != nil {
+	if n.server, err = server.New(config); err != nil {
 		return err
 	}
-	if err := useCatalogue(ctx, s, n.ledger); err != nil {
+	if err := useCatalogue(ctx, n.server, n.ledger); err != nil {
 		return err
 	}
-	n.server = s
+	if err := n.openFence(ctx, o); err != nil {
+		return err
+	}
+	if err := n.replay(ctx); err != nil {
+		return err
+	}
 	listener := n.grpc
 	n.serving = listener.Addr()
 	n.grpc = nil // the server closes it
-	return s.Start(listener)
+	return n.server.Start(listener)
 }
 
 // reloaded says what became of a file that was read again.
@@ -232,37 +256,52 @@ func (n *node) followLaw(book lawFile, seen string, metrics *ops.Metrics) {
 	n.following.Go(func() { book.follow(ctx, seen, again, n.server.UseLaw, n.reloaded(metrics, "law")) })
 }
 
-// useCatalogue puts the ledger's newest catalogue in force.
-func useCatalogue(ctx context.Context, s *server.Server, store ledger.Ledger) error {
-	entry, found, err := store.LatestOfKind(ctx, record.KindCatalogue, 0)
-	if err != nil || !found {
-		return err
+// replay goes on to bring pending objections to the ledger, and returns when those of an earlier run are there: a node that
+// served before would allow calls against objections that it had taken itself.
+func (n *node) replay(ctx context.Context) error {
+	following, stop := context.WithCancel(context.Background())
+	n.stopFollowing = stop
+	n.following.Go(func() { n.replayed = n.followPending(following) })
+	last := n.pending.Stats().Appended
+	if last == 0 || mutantServeBeforeReplay {
+		return nil
 	}
-	return s.UseCatalogue(entry.Position, entry.Payload)
-}
-
-func cacheGauges(metrics *ops.Metrics, memory *cache.Memory[*eligibility.Eligibility]) {
-	metrics.Gauge("belpoort_cache_bytes", "Memory that eligibility records and floors take.", func() float64 {
-		return float64(memory.Stats().Bytes)
-	})
-	metrics.Gauge("belpoort_cache_records", "Eligibility records in the cache.", func() float64 {
-		return float64(memory.Stats().Records)
-	})
+	if err := n.pending.Shipped(ctx, last); err != nil {
+		return fmt.Errorf("the pending objections of an earlier run: %w", err)
+	}
+	return nil
 }
 
 // follow lets the ledger have the journal's decisions.
-func (n *node) follow(store ledger.Ledger) {
+func (n *node) follow() {
 	ctx, stop := context.WithCancel(context.Background())
-	n.stopFollowing = stop
+	stopReplay := n.stopFollowing
+	n.stopFollowing = func() {
+		stop()
+		stopReplay()
+	}
 	n.following.Go(func() {
-		n.followed = n.journal.Follow(ctx, shipping{store}, journal.FollowOptions{
+		n.followed = n.journal.Follow(ctx, shipping{n.ledger}, journal.FollowOptions{
 			OnError: func(err error) { n.log.Warn("decisions wait for the ledger", zap.Error(err)) },
 		})
 	})
+	if n.fence != nil {
+		n.following.Go(func() { n.watchFence(ctx) })
+	}
+}
+
+func (n *node) gauges(metrics *ops.Metrics) {
+	metrics.JournalLag(n.journal.Lag)
+	metrics.Gauge("belpoort_pending_objections", "Objections that wait on this node for the ledger.", func() float64 {
+		return float64(n.server.PendingObjections())
+	})
+	if n.fence != nil {
+		fenceGauges(metrics, n.fence)
+	}
 }
 
 func (n *node) servePages(o nodeOptions, metrics *ops.Metrics) error {
-	live := func() error { return n.journal.Err() }
+	live := func() error { return errors.Join(n.journal.Err(), n.pending.Err()) }
 	n.http = &http.Server{
 		Handler: metrics.Handler(live, n.server.Ready), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: zap.NewStdLog(n.log),
@@ -292,6 +331,8 @@ func (n *node) wait(ctx context.Context) error {
 		return nil
 	case <-n.journal.Failed():
 		return fmt.Errorf("stopping: %w", n.journal.Err())
+	case <-n.pending.Failed():
+		return fmt.Errorf("stopping: %w", n.pending.Err())
 	case err := <-n.server.Served():
 		return err
 	}
@@ -313,18 +354,51 @@ func (n *node) stop() error {
 	if n.http != nil {
 		errs = append(errs, n.http.Close())
 	}
-	errs = append(errs, n.stopJournal())
+	if n.fence != nil {
+		errs = append(errs, n.leave())
+	}
+	errs = append(errs, n.stopJournals())
+	if n.redis != nil {
+		errs = append(errs, n.redis.Close())
+	}
 	if n.ledger != nil {
 		errs = append(errs, n.ledger.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// stopJournal gives the last decisions some time to reach the ledger; what does not is shipped after the next start.
-func (n *node) stopJournal() error {
-	if n.journal == nil {
-		return nil
+// leave tells the other nodes that they need not wait for this one. When it cannot, they wait until the lease has run out.
+func (n *node) leave() error {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
+	defer cancel()
+	if err := n.fence.Close(ctx); err != nil {
+		n.log.Warn("the lease was not given up", zap.Error(err))
 	}
+	return nil
+}
+
+// stopJournals gives the last decisions some time to reach the ledger; what does not is shipped after the next start.
+func (n *node) stopJournals() error {
+	var errs []error
+	if n.journal != nil {
+		n.ship()
+	}
+	n.stopFollowing()
+	n.following.Wait()
+	for _, ended := range []error{n.followed, n.replayed} {
+		if ended != nil && !errors.Is(ended, context.Canceled) {
+			n.log.Error("a journal was not followed to its end", zap.Error(ended))
+		}
+	}
+	for _, j := range []*journal.Journal{n.journal, n.pending} {
+		if j != nil {
+			errs = append(errs, j.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (n *node) ship() {
 	ctx, cancel := context.WithTimeout(context.Background(), shipTime)
 	defer cancel()
 	if err := n.journal.Sync(ctx); err == nil {
@@ -332,12 +406,6 @@ func (n *node) stopJournal() error {
 			_ = n.journal.Shipped(ctx, last)
 		}
 	}
-	n.stopFollowing()
-	n.following.Wait()
-	if n.followed != nil && !errors.Is(n.followed, context.Canceled) {
-		n.log.Error("decisions were not shipped", zap.Error(n.followed))
-	}
-	return n.journal.Close()
 }
 
 func keyEntry(id, sum string, roles, organisations []string) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,21 +45,25 @@ func object(cmd *cobra.Command, number string) error {
 		return err
 	}
 	defer c.Close()
+	asked := time.Now()
 	answer, err := call(cmd.Context(), c, belpoortv1.NewObjectionServiceClient(c).RegisterObjection, request)
 	if err != nil {
 		return err
 	}
+	took := time.Since(asked)
 	if f.flag("json") {
 		return printJSON(cmd.OutOrStdout(), answer)
 	}
-	state := "in force"
-	if answer.GetState() != belpoortv1.ObjectionState_OBJECTION_STATE_IN_FORCE {
-		state = "kept safely, not yet in force everywhere"
+	out := cmd.OutOrStdout()
+	if answer.GetState() == belpoortv1.ObjectionState_OBJECTION_STATE_IN_FORCE {
+		fmt.Fprintln(out, "objection in force")
+		field(out, "ledger", fmt.Sprintf("position %d", answer.GetPosition()))
+	} else {
+		fmt.Fprintln(out, "objection kept safely, not yet in force everywhere: the ledger is away")
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "objection %s\n", state)
-	field(cmd.OutOrStdout(), "receipt", answer.GetReceipt())
-	field(cmd.OutOrStdout(), "ledger", fmt.Sprintf("position %d", answer.GetPosition()))
-	field(cmd.OutOrStdout(), "recorded", local(answer.GetRecordTime()))
+	field(out, "receipt", answer.GetReceipt())
+	field(out, "recorded", local(answer.GetRecordTime()))
+	field(out, "took", took.Round(100*time.Microsecond).String())
 	return nil
 }
 

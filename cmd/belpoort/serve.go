@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -15,8 +16,13 @@ func join(words []string) string { return strings.Join(words, ", ") }
 func serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run the service", Args: cobra.NoArgs,
-		Long: `Run the service on its embedded ledger. An empty data folder is filled at the first start: a ledger (SQLite), a
-journal of decisions, the deployment's key, and an API key with which this command line finds the service by itself.
+		Long: `Run the service. Without --ledger it keeps its own ledger (SQLite) in the data folder, for one node. An empty data
+folder is filled at the first start: that ledger, a journal of decisions, the deployment's key, and an API key with which
+this command line finds the service by itself.
+
+Several nodes share a PostgreSQL ledger (--ledger) and, for speed, a Redis (--redis). Each has a data folder of its own
+for its journals, with the same keys/deployment.key and keys/api-keys.yaml: copy them from the first node. What one node
+answers "in force" holds on all. docs/operations.md tells what to set up.
 
 gRPC is served on --grpc; health and metrics (/livez, /readyz, /metrics) over HTTP on --http. On loopback the service
 runs without TLS. Beyond loopback it needs --tls-cert and --tls-key, for both, or --plaintext where something else encrypts.
@@ -26,7 +32,8 @@ wrong, what was in force stays so, and the log and belpoort_file_reloads_total s
 The service stops on SIGTERM or SIGINT: health turns red, requests under way are finished (10 seconds at most), and
 decisions on their way to the ledger are shipped.`,
 		Example: `  belpoort serve
-  belpoort serve --data /var/lib/belpoort --grpc 0.0.0.0:2357 --tls-cert cert.pem --tls-key key.pem`,
+  belpoort serve --data /var/lib/belpoort --grpc 0.0.0.0:2357 --tls-cert cert.pem --tls-key key.pem
+  belpoort serve --ledger postgres://belpoort@db/belpoort --redis redis://cache:6379 --data /var/lib/belpoort`,
 	}
 	f := cmd.Flags()
 	f.String("grpc", "127.0.0.1:2357", "address for gRPC")
@@ -37,7 +44,11 @@ decisions on their way to the ledger are shipped.`,
 	f.Bool("plaintext", false, "allow addresses beyond loopback without TLS")
 	f.String("api-keys", "", "YAML file with the API keys' hashes (default: keys/api-keys.yaml in the data folder)")
 	lawFlag(cmd)
-	f.Int("cache-mib", 512, "memory for eligibility records, in MiB")
+	f.String("ledger", "", "URL of a PostgreSQL ledger that several nodes share, postgres://... (default: SQLite in the data folder)")
+	f.String("redis", "", "URL of the Redis that several nodes share as their cache; needs --ledger (default: a cache in this process)")
+	f.String("node-name", "", "name of this node in logs and in the ledger, where several share it (default: the host's name)")
+	f.Duration("allow-window", 2*time.Second, "how long an ALLOW keeps others from calling the same callee; 0 to 10s")
+	f.Int("cache-mib", 512, "memory for eligibility records, or with --redis for floors, in MiB")
 	f.String("log-level", "info", "debug, info, warn or error; debug logs every decision")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return serve(cmd) }
 	return cmd
@@ -71,7 +82,14 @@ func serveOptions(cmd *cobra.Command) (nodeOptions, error) {
 	o := nodeOptions{
 		data: folder(f.text("data")), grpc: f.text("grpc"), http: f.text("http"), certificate: f.text("tls-cert"),
 		key: f.text("tls-key"), clients: f.text("tls-client-ca"), plaintext: f.flag("plaintext"), keys: f.text("api-keys"), law: f.text("law"),
-		cacheBytes: int64(f.number("cache-mib")) << 20,
+		cacheBytes: int64(f.number("cache-mib")) << 20, ledger: f.text("ledger"), redis: f.text("redis"), name: f.text("node-name"),
+		allowWindow: f.duration("allow-window"),
+	}
+	if o.redis != "" && o.ledger == "" {
+		return o, errors.New("--redis needs --ledger: one node on its own keeps its cache in its memory")
+	}
+	if o.allowWindow < 0 || o.allowWindow > 10*time.Second {
+		return o, fmt.Errorf("--allow-window %v: want 0 to 10s", o.allowWindow)
 	}
 	if (o.certificate == "") != (o.key == "") {
 		return o, errors.New("--tls-cert and --tls-key belong together")

@@ -18,7 +18,7 @@ type register struct{ ledger.Ledger }
 func (r register) Facts(ctx context.Context, callee eligibility.CalleeToken, upTo uint64) (server.Snapshot, error) {
 	s, err := r.Ledger.Facts(ctx, callee, upTo)
 	if err != nil {
-		return server.Snapshot{}, err
+		return server.Snapshot{}, translated(err)
 	}
 	entries := make([]server.Entry, len(s.Entries))
 	for i := range s.Entries {
@@ -29,7 +29,7 @@ func (r register) Facts(ctx context.Context, callee eligibility.CalleeToken, upT
 
 func (r register) LatestOfKind(ctx context.Context, kind int32, upTo uint64) (server.Entry, bool, error) {
 	e, found, err := r.Ledger.LatestOfKind(ctx, kind, upTo)
-	return server.Entry(e), found, err
+	return server.Entry(e), found, translated(err)
 }
 
 func (r register) ByReference(ctx context.Context, reference string) (server.Entry, error) {
@@ -73,6 +73,8 @@ func translated(err error) error {
 	switch {
 	case errors.Is(err, ledger.ErrNotFound):
 		return server.ErrNotFound
+	case errors.Is(err, ledger.ErrUnavailable):
+		return fmt.Errorf("%w: %w", server.ErrLedgerAway, err)
 	case errors.As(err, &refused) && errors.Is(err, ledger.ErrRequestReused):
 		return &server.WriteError{Index: refused.Index, Err: server.ErrRequestReused}
 	case errors.As(err, &refused) && errors.Is(err, ledger.ErrReferenceTaken):

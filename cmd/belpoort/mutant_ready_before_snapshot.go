@@ -1,0 +1,5 @@
+//go:build mutant_ready_before_snapshot
+
+package main
+
+const mutantReadyBeforeSnapshot = true

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/belpoort/belpoort/rig"
+)
+
+// Several nodes as a user runs them: what one of them acknowledged, the others heed at once.
+func TestWhatOneNodeAcknowledgesTheOthersHeed(t *testing.T) {
+	c := startCluster(t, 3)
+	one, two, three := c.nodes[0], c.nodes[1], c.nodes[2]
+	one.consents(0, 3)
+	for i := range 3 {
+		c.wantAllowed(subject(i), 0)
+	}
+	t.Run("objection", func(t *testing.T) {
+		if _, err := two.object(t.Context(), subject(0), "o"); err != nil {
+			t.Fatal(err)
+		}
+		wantRefused(t, c, subject(0), "OBJECTED")
+	})
+	t.Run("consent", func(t *testing.T) {
+		if _, err := three.consent(t.Context(), subject(0), "again"); err != nil {
+			t.Fatal(err)
+		}
+		c.wantAllowed(subject(0), 0)
+	})
+	t.Run("stopped campaign", func(t *testing.T) {
+		stopped := strings.Replace(testCatalogue(), "dialing: PREDICTIVE}", "dialing: PREDICTIVE, suspended: true}", 1)
+		one.must("apply", write(t, t.TempDir(), "catalogue.yaml", stopped))
+		wantRefused(t, c, subject(1), "CAMPAIGN_SUSPENDED")
+		one.must("apply", write(t, t.TempDir(), "catalogue.yaml", testCatalogue()))
+		c.wantAllowed(subject(1), 0)
+	})
+	t.Run("caller ID taken away", func(t *testing.T) {
+		without := strings.Replace(testCatalogue(), "+31201234567", "+31201234566", 1)
+		three.must("apply", write(t, t.TempDir(), "catalogue.yaml", without))
+		wantRefused(t, c, subject(1), "CALLER_ID_NOT_REGISTERED")
+	})
+}
+
+func wantRefused(t *testing.T, c *cluster, callee, reason string) {
+	t.Helper()
+	for i, n := range c.nodes {
+		answer, err := n.within(time.Second, callee)
+		if err != nil || isAllowed(answer) || answer.GetReason().String() != "REASON_"+reason {
+			t.Errorf("node %d: %v, %v, want %s", i+1, answer, err, reason)
+		}
+	}
+}
+
+// Dialers that ask different nodes for the same callee at the same moment get one ALLOW among them.
+func TestOneCallAtATimeOnSeveralNodes(t *testing.T) {
+	c := startCluster(t, 2, "--allow-window", "10s")
+	const callees = 20
+	c.nodes[0].consents(0, callees)
+	tried := 0
+	for i := range callees {
+		unanswered := c.metric("belpoort_redis_unanswered_lookups")
+		var allowed, put atomic.Int64
+		var all sync.WaitGroup
+		for dialer := range 8 {
+			all.Go(func() {
+				answer, err := c.nodes[dialer%2].within(2*time.Second, subject(i))
+				switch {
+				case err != nil:
+					t.Error(err)
+				case isAllowed(answer):
+					allowed.Add(1)
+				default:
+					put.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if c.metric("belpoort_redis_unanswered_lookups") != unanswered {
+			continue // a busy machine: Redis came too late, and each node was on its own
+		}
+		tried++
+		if allowed.Load() != 1 || put.Load() != 7 {
+			t.Errorf("callee %d: %d dialers were allowed to call, %d put off", i, allowed.Load(), put.Load())
+		}
+	}
+	if tried < callees/4 {
+		t.Errorf("Redis answered in time for %d of %d callees only", tried, callees)
+	}
+}
+
+// metric is the sum of a metric over the nodes.
+func (c *cluster) metric(name string) float64 {
+	c.t.Helper()
+	sum := 0.0
+	for _, n := range c.nodes {
+		_, page := get(n.http, "/metrics")
+		for line := range strings.Lines(page) {
+			if text, is := strings.CutPrefix(line, name+" "); is {
+				value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+				if err != nil {
+					c.t.Fatal(err)
+				}
+				sum += value
+			}
+		}
+	}
+	return sum
+}
+
+// Without Redis every node keeps its own records; the floors come through the ledger all the same.
+func TestSeveralNodesWithoutRedis(t *testing.T) {
+	c := &cluster{t: t, postgres: rig.SharedPostgres(t), redis: rig.StartRedis(t, rig.RedisOptions{})}
+	c.database = c.postgres.Database(t)
+	for range 2 {
+		n := c.prepareNode()
+		n.args = append([]string{}, n.args[:2]...) // --ledger URL
+		n.args = append(n.args, "--allow-window", "0")
+		n.begin()
+		n.awaitReady()
+		n.dial()
+	}
+	c.nodes[0].must("apply", write(t, t.TempDir(), "catalogue.yaml", testCatalogue()))
+	c.nodes[0].consents(0, 1)
+	c.wantAllowed(subject(0), 0)
+	if _, err := c.nodes[0].object(t.Context(), subject(0), "o"); err != nil {
+		t.Fatal(err)
+	}
+	wantRefused(t, c, subject(0), "OBJECTED")
+}
+
+// What a node must refuse at its start, with what to do.
+func TestWrongServersAreRefusedAtTheStart(t *testing.T) {
+	postgres := rig.SharedPostgres(t)
+	database := postgres.Database(t)
+	old := filepath.Join(t.TempDir(), "old")
+	first := serveIn(t, old, "--ledger", database)
+	first.stop()
+	evicting := rig.StartRedis(t, rig.RedisOptions{Config: []string{"maxmemory 64mb", "maxmemory-policy allkeys-lru"}})
+	replica := rig.StartRedis(t, rig.RedisOptions{ReplicaOf: rig.StartRedis(t, rig.RedisOptions{})})
+	powerless := rig.StartRedis(t, rig.RedisOptions{Users: []string{"weak on >secret ~belpoort:* -@all +get +info"}})
+	taken := rig.StartRedis(t, rig.RedisOptions{})
+	owner := serveIn(t, filepath.Join(t.TempDir(), "owner"), "--ledger", postgres.Database(t), "--redis", "redis://"+taken.Address())
+	owner.stop()
+	for name, one := range map[string]struct {
+		args []string
+		data string
+		says string
+	}{
+		"no such host":           {args: []string{"--ledger", "postgres://belpoort@127.0.0.1:1/belpoort"}, says: "--ledger: "},
+		"no URL":                 {args: []string{"--ledger", "mysql://db"}, says: "--ledger: "},
+		"Redis alone":            {args: []string{"--redis", "redis://127.0.0.1:1"}, says: "--redis needs --ledger"},
+		"no Redis URL":           {args: []string{"--ledger", database, "--redis", "http://x"}, data: old, says: "--redis: "},
+		"Redis that evicts":      {args: []string{"--ledger", database, "--redis", "redis://" + evicting.Address()}, data: old, says: "noeviction"},
+		"a replica":              {args: []string{"--ledger", database, "--redis", "redis://" + replica.Address()}, data: old, says: "replica"},
+		"no rights in Redis":     {args: []string{"--ledger", database, "--redis", "redis://weak:secret@" + powerless.Address()}, data: old, says: "ACL SETUSER"},
+		"another's Redis":        {args: []string{"--ledger", database, "--redis", "redis://" + taken.Address()}, data: old, says: "deployment"},
+		"another deployment key": {args: []string{"--ledger", database}, says: "deployment.key"},
+		"an impossible window":   {args: []string{"--allow-window", "1m"}, says: "--allow-window"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			data := one.data
+			if data == "" {
+				data = filepath.Join(t.TempDir(), "data")
+			}
+			code, out := cli(t, append([]string{"serve", "--data", data, "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"}, one.args...)...)
+			if code == exitOK || !strings.Contains(out, one.says) || strings.Contains(out, "secret@") {
+				t.Errorf("exit %d: %s\nwant %q", code, out, one.says)
+			}
+		})
+	}
+	if _, err := os.Stat(filepath.Join(old, "keys", "deployment.key")); err != nil {
+		t.Error(err)
+	}
+}
