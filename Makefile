@@ -26,7 +26,7 @@ SOAK ?= 10m
 FIND := find . \( -path ./.git -o -path ./.tools -o -path ./bin \) -prune -o -type f
 
 ##@ Everyday
-.PHONY: help build run check test clean
+.PHONY: help build run cluster check test clean
 help: ## list the targets
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -35,6 +35,10 @@ build: ## build bin/belpoort, static and stamped with its version
 
 run: build ## serve sample data from a fresh folder, and show one ALLOW and one DENY
 	@scripts/run.sh
+
+cluster: build ## three nodes on one PostgreSQL and Redis: an objection at one is refused at all (KEEP=1 goes on serving)
+	@scripts/test-setup.sh
+	@scripts/cluster.sh
 
 check: check-format check-length check-scripts check-modules check-mutants check-proto check-generated check-build check-vet check-walls check-lint ## everything that needs no running: formats, lints, walls, generated code
 	@echo "check: all passed"

@@ -14,5 +14,6 @@ scripts/build.sh "$rootfs/belpoort"
 install -d -m 0755 "$rootfs/etc" "$rootfs/var/lib"
 echo "nonroot:x:$user:$user:nonroot:/var/lib/belpoort:/sbin/nologin" >"$rootfs/etc/passwd"
 echo "nonroot:x:$user:" >"$rootfs/etc/group"
-install -d -m 0700 "$rootfs/var/lib/belpoort"
-if [ "$(id -u)" = 0 ]; then chown "$user:$user" "$rootfs/var/lib/belpoort"; fi
+# keys lies there already so that a volume mounted on it, which several nodes may share, belongs to the image's user too.
+install -d -m 0700 "$rootfs/var/lib/belpoort" "$rootfs/var/lib/belpoort/keys"
+if [ "$(id -u)" = 0 ]; then chown -R "$user:$user" "$rootfs/var/lib/belpoort"; fi

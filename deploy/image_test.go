@@ -70,19 +70,21 @@ func checkLayout(t *testing.T, rootfs string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{".", "belpoort", "etc", "etc/group", "etc/passwd", "var", "var/lib", "var/lib/belpoort"}
+	want := []string{".", "belpoort", "etc", "etc/group", "etc/passwd", "var", "var/lib", "var/lib/belpoort", "var/lib/belpoort/keys"}
 	if !slices.Equal(got, want) {
 		t.Errorf("the image holds %v, want %v", got, want)
 	}
-	info, err := os.Stat(filepath.Join(rootfs, dataFolder))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info.Mode().Perm() != 0o700 {
-		t.Errorf("the data folder has mode %v, want 0700", info.Mode().Perm())
-	}
-	if owner := info.Sys().(*syscall.Stat_t).Uid; os.Getuid() == 0 && owner != imageUser {
-		t.Errorf("the data folder belongs to %d, want %d", owner, imageUser)
+	for _, folder := range []string{dataFolder, dataFolder + "/keys"} {
+		info, err := os.Stat(filepath.Join(rootfs, folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o700 {
+			t.Errorf("%s has mode %v, want 0700", folder, info.Mode().Perm())
+		}
+		if owner := info.Sys().(*syscall.Stat_t).Uid; os.Getuid() == 0 && owner != imageUser {
+			t.Errorf("%s belongs to %d, want %d", folder, owner, imageUser)
+		}
 	}
 }
 

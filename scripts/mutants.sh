@@ -16,8 +16,8 @@ table() { grep -vE '^[[:space:]]*(#|$)' mutants.txt || true; }
 check_table() {
   local differences malformed
   malformed=$(table | awk 'NF != 3 {print "mutants.txt: want \"tag package test\", got: " $0}')
-  differences=$(diff <(table | awk '{print $1}' | sort) <(tree_tags) | sed -n \
-    -e 's/^< /mutants.txt names a mutant twice, or one that is not in the tree: /p' \
+  differences=$(diff <(table | awk '{print $1}' | sort -u) <(tree_tags) | sed -n \
+    -e 's/^< /mutants.txt names a mutant that is not in the tree: /p' \
     -e 's/^> /mutants.txt lacks a mutant of the tree: /p' || true)
   [ -z "$malformed$differences" ] || { printf '%s\n' ${malformed:+"$malformed"} ${differences:+"$differences"}; return 1; }
 }
