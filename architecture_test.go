@@ -57,7 +57,7 @@ var rooms = []room{
 	{
 		path:      "ledger",
 		imports:   []string{"eligibility"},
-		inTests:   []string{"ledger/ledgertest"},
+		inTests:   []string{"disktest", "ledger/ledgertest", "rig"},
 		libraries: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "modernc.org/sqlite"},
 		because:   "the durable record must outlive the wire format, the cache and the doors",
 	},
@@ -69,12 +69,31 @@ var rooms = []room{
 	{
 		path:    "journal",
 		imports: []string{"eligibility"},
+		inTests: []string{"disktest"},
 		because: "it must work when everything else is down, so it needs files and the law's words only",
 	},
 	{
-		path:    "cache",
-		imports: []string{"eligibility"},
-		because: "an untrusted speed layer that never sees the ledger, so it cannot become a second truth",
+		path:      "cache",
+		imports:   []string{"eligibility"},
+		inTests:   []string{"rig"},
+		libraries: []string{"github.com/redis/go-redis/v9"},
+		because:   "an untrusted speed layer that never sees the ledger, so it cannot become a second truth",
+	},
+	{
+		path:      "fence",
+		imports:   []string{"eligibility"},
+		libraries: []string{"golang.org/x/sys/unix"},
+		because:   "floors and the lease rest on positions and one clock; the ledger comes to it by a small interface",
+	},
+	{
+		path:      "disktest",
+		libraries: []string{"github.com/hanwen/go-fuse/v2"},
+		because:   "tests lose power and fsyncs on its disks; it knows files, and no room that writes them",
+	},
+	{
+		path:      "rig",
+		libraries: []string{"github.com/jackc/pgx/v5", "github.com/redis/go-redis/v9"},
+		because:   "tests start real servers with it; it knows no room, so that every room's tests may use it",
 	},
 	{
 		path:      "record",
@@ -104,7 +123,7 @@ var rooms = []room{
 		imports: []string{"proto/belpoort/v1", "record", "eligibility", "callerid", "telephony", "keyring", "ops"},
 		inTests: []string{"ledger", "journal", "cache", "eligibility/law"},
 		libraries: []string{
-			"go.uber.org/zap", "go.yaml.in/yaml/v3", "golang.org/x/sync", "google.golang.org/genproto/googleapis/rpc",
+			"github.com/sony/gobreaker/v2", "go.uber.org/zap", "go.yaml.in/yaml/v3", "golang.org/x/sync", "google.golang.org/genproto/googleapis/rpc",
 			"google.golang.org/grpc", "google.golang.org/protobuf",
 		},
 		because: "the doors declare the small interfaces they need; the stores behind them are chosen in cmd",
@@ -112,14 +131,25 @@ var rooms = []room{
 	{
 		path: "cmd/belpoort",
 		imports: []string{
-			"cache", "callerid", "eligibility", "eligibility/law", "examples", "journal", "keyring", "ledger", "loader",
+			"bench", "cache", "callerid", "eligibility", "eligibility/law", "examples", "fence", "journal", "keyring", "ledger", "loader",
 			"ops", "proto/belpoort/v1", "record", "scenario", "server", "telephony",
 		},
+		inTests: []string{"rig"},
 		libraries: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "go.uber.org/zap", "go.yaml.in/yaml/v3",
 			"google.golang.org/grpc", "google.golang.org/protobuf",
 		},
 		because: "one place wires all rooms",
+	},
+	{
+		path:    "bench",
+		imports: []string{"proto/belpoort/v1"},
+		inTests: []string{"telephony"},
+		libraries: []string{
+			"github.com/HdrHistogram/hdrhistogram-go", "github.com/redis/go-redis/v9", "golang.org/x/sys",
+			"google.golang.org/grpc", "google.golang.org/protobuf",
+		},
+		because: "it measures the service from outside, as a client does, beside bare servers that share none of its code",
 	},
 	{
 		path:    "examples",

@@ -70,7 +70,7 @@ func TestProxy(t *testing.T) {
 			return err
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(within))
+		_ = c.SetDeadline(time.Now().Add(within))
 		if _, err = c.Write([]byte("PING\r\n")); err != nil {
 			return err
 		}
