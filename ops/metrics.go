@@ -50,6 +50,7 @@ type Metrics struct {
 	misses    prometheus.Counter
 	repeats   prometheus.Counter
 	unleased  prometheus.Counter
+	sheds     prometheus.Counter
 	settles   prometheus.Observer
 	panics    prometheus.Counter
 	appends   *prometheus.CounterVec
@@ -68,6 +69,7 @@ func New(words Words, build Build) *Metrics {
 	m.repeats = m.counter("belpoort_checks_repeated_total",
 		"Checks decided again because a newer fact about the callee came in while they were under way.")
 	m.unleased = m.counter("belpoort_checks_without_lease_total", "Checks that had to ask the ledger itself because this node held no lease.")
+	m.sheds = m.counter("belpoort_checks_shed_total", "Checks refused because too many were under way.")
 	m.settles = m.histogram("belpoort_settle_duration_seconds", "Time until every node had taken in a fact that the ledger had recorded.")
 	m.panics = m.counter("belpoort_panics_total", "Panics in handlers, answered INTERNAL.")
 	m.appends = m.counters("belpoort_ledger_facts_total", "Facts handed to the ledger, by result.", "result")
@@ -156,6 +158,9 @@ func (m *Metrics) Repeated() { m.repeats.Inc() }
 
 // WithoutLease counts a check that could not rely on what this node holds.
 func (m *Metrics) WithoutLease() { m.unleased.Inc() }
+
+// Shed counts a check that was refused because too many were under way.
+func (m *Metrics) Shed() { m.sheds.Inc() }
 
 // Settled measures how long a fact took from the ledger to every node.
 func (m *Metrics) Settled(d time.Duration) { m.settles.Observe(d.Seconds()) }

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/belpoort/belpoort/eligibility"
 	"github.com/belpoort/belpoort/ops"
@@ -32,6 +34,12 @@ func (g *gatekeeper) CheckCall(ctx context.Context, req *belpoortv1.CheckCallReq
 	s, arrived, began := g.s, time.Now(), g.s.uptime()
 	if !s.proven.Load() {
 		return nil, fail(codes.Unavailable, ReasonNotServing, "the service is not ready")
+	}
+	select {
+	case s.checks <- struct{}{}:
+		defer func() { <-s.checks }()
+	default:
+		return nil, s.shed(ctx)
 	}
 	for range maxRounds {
 		q, err := s.question(ctx, req)
@@ -66,6 +74,17 @@ func (g *gatekeeper) CheckCall(ctx context.Context, req *belpoortv1.CheckCallReq
 		return answerOf(q, m, d.RetryTime), nil
 	}
 	return nil, fail(codes.Unavailable, ReasonCalleeBusy, "facts about this callee come in faster than they can be decided on")
+}
+
+// pushback is how long a client that retries should wait when there are too many checks, in milliseconds.
+const pushback = "250"
+
+// shed refuses a check at once rather than late: what waits too long is of no use to a dialer. Objections have places of
+// their own.
+func (s *Server) shed(ctx context.Context) error {
+	s.metrics.Shed()
+	_ = grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", pushback)) // a hint
+	return fail(codes.ResourceExhausted, ReasonOverloaded, "too many calls are being checked at this moment")
 }
 
 // question is a check after validation: one call, under one catalogue and one law.

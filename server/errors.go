@@ -39,6 +39,7 @@ const (
 	ReasonJournalUnavailable    = "JOURNAL_UNAVAILABLE"
 	ReasonLedgerBusy            = "LEDGER_BUSY"
 	ReasonCalleeBusy            = "CALLEE_BUSY"
+	ReasonOverloaded            = "OVERLOADED"
 	ReasonTooLate               = "ANSWER_TOO_LATE"
 	ReasonAllowWithheld         = "ALLOW_WITHHELD"
 	ReasonNotServing            = "NOT_SERVING"

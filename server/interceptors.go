@@ -127,6 +127,13 @@ func (s *Server) panicked(where string, cause any) {
 	s.log.Error("panic", zap.String("in", where), zap.String("kind", kind), zap.ByteString("stack", debug.Stack()))
 }
 
+// mayComplain is true once a second: overload must not be made worse by telling of it each time.
+func (s *Server) mayComplain() bool {
+	now := time.Now().Unix()
+	last := s.complained.Load()
+	return now > last && s.complained.CompareAndSwap(last, now)
+}
+
 // answered counts a request, and writes down what went wrong on our side.
 func (s *Server) answered(method string, err error) {
 	code := status.Code(err)
@@ -139,6 +146,9 @@ func (s *Server) answered(method string, err error) {
 	fields := []zap.Field{zap.String("method", method), zap.Stringer("code", code)}
 	var f *failure
 	if errors.As(err, &f) {
+		if f.reason == ReasonOverloaded && !s.mayComplain() {
+			return
+		}
 		fields = append(fields, zap.String("reason", f.reason))
 		if f.cause != nil {
 			fields = append(fields, zap.NamedError("cause", f.cause))

@@ -55,6 +55,8 @@ type Config struct {
 	Reflection bool
 	// LedgerReads bounds how many callees' facts are read at the same time; optional: 256.
 	LedgerReads int
+	// Checks bounds how many calls are checked at the same time; optional: 128 for each core. Others are refused at once.
+	Checks int
 	// AllowWindow is how long an ALLOW keeps its callee from being allowed to another call; optional: not at all.
 	AllowWindow time.Duration
 	// Uptime is a clock that nobody sets and that goes on while the machine sleeps; optional: one that does not.
@@ -83,8 +85,11 @@ func (c *Config) check() error {
 			return fmt.Errorf("server: Config.%s is missing", name)
 		}
 	}
-	if c.LedgerReads < 0 {
-		return errors.New("server: Config.LedgerReads is negative")
+	if c.LedgerReads < 0 || c.Checks < 0 {
+		return errors.New("server: Config.LedgerReads or Config.Checks is negative")
+	}
+	if c.Checks == 0 {
+		c.Checks = 128 * runtime.GOMAXPROCS(0)
 	}
 	if c.LedgerReads == 0 {
 		c.LedgerReads = 256
@@ -124,6 +129,8 @@ type Server struct {
 	applying sync.Mutex // one catalogue at a time
 	// journalled is the last sequence number that this process knows the journal to have given.
 	journalled atomic.Uint64
+	complained atomic.Int64  // when overload was last written down, in Unix seconds
+	checks     chan struct{} // a place for each check under way
 	writes     chan struct{} // a place for each write under way
 	writing    sync.WaitGroup
 
@@ -160,7 +167,7 @@ func New(c Config) (*Server, error) {
 		appender: c.Appender, decisions: c.Decisions, cache: c.Cache, attempts: c.Attempts, floors: c.Floors, lease: c.Lease,
 		journal: c.Journal, pending: newPendingObjections(c.Pending), uptime: c.Uptime, allowWindow: c.AllowWindow,
 		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, clock: c.Clock, parseLaw: c.ParseLaw,
-		writes: make(chan struct{}, maxWrites), health: health.NewServer(), served: make(chan error, 1),
+		checks: make(chan struct{}, c.Checks), writes: make(chan struct{}, maxWrites), health: health.NewServer(), served: make(chan error, 1),
 	}
 	s.facts.panicked = s.panicked
 	s.journalled.Store(c.Journalled)
