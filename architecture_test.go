@@ -80,6 +80,12 @@ var rooms = []room{
 		because:   "an untrusted speed layer that never sees the ledger, so it cannot become a second truth",
 	},
 	{
+		path:      "permit",
+		imports:   []string{"eligibility"},
+		libraries: []string{"github.com/golang-jwt/jwt/v5"},
+		because:   "permits are checked by others too, so signing them rests on one file of keys and a standard format only",
+	},
+	{
 		path:      "fence",
 		imports:   []string{"eligibility"},
 		libraries: []string{"golang.org/x/sys/unix"},
@@ -121,7 +127,7 @@ var rooms = []room{
 	{
 		path:    "server",
 		imports: []string{"proto/belpoort/v1", "record", "eligibility", "callerid", "telephony", "keyring", "ops"},
-		inTests: []string{"ledger", "journal", "cache", "eligibility/law"},
+		inTests: []string{"ledger", "journal", "cache", "eligibility/law", "permit"},
 		libraries: []string{
 			"github.com/sony/gobreaker/v2", "go.uber.org/zap", "go.yaml.in/yaml/v3", "golang.org/x/sync", "google.golang.org/genproto/googleapis/rpc",
 			"google.golang.org/grpc", "google.golang.org/protobuf",
@@ -132,7 +138,7 @@ var rooms = []room{
 		path: "cmd/belpoort",
 		imports: []string{
 			"bench", "cache", "callerid", "eligibility", "eligibility/law", "examples", "fence", "journal", "keyring", "ledger", "loader",
-			"ops", "proto/belpoort/v1", "record", "scenario", "server", "telephony",
+			"ops", "permit", "proto/belpoort/v1", "record", "scenario", "server", "telephony",
 		},
 		inTests: []string{"rig"},
 		libraries: []string{

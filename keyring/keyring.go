@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 
 	"github.com/belpoort/belpoort/eligibility"
 	"github.com/belpoort/belpoort/telephony"
@@ -25,6 +26,7 @@ const (
 	sealLabel    = "belpoort sealed number v1"
 	receiptLabel = "belpoort receipt v1"
 	checkLabel   = "belpoort check value v1"
+	permitLabel  = "belpoort permit v1"
 	recordLabel  = "belpoort sealed record v1"
 )
 
@@ -34,6 +36,7 @@ type Ring struct {
 	receipts *macs
 	seal     cipher.AEAD
 	records  *recordSeals
+	permits  func() []byte // nothing that prints the ring can print it
 	check    string
 }
 
@@ -54,11 +57,13 @@ func newRing(secret []byte) (*Ring, error) {
 		return nil, errors.Join(failed, err)
 	}
 	seal, err := cipher.NewGCMWithRandomNonce(block)
+	permits := subkey(permitLabel, 32)
 	ring := &Ring{
 		tokens:   newMACs(subkey(tokenLabel, 32)),
 		receipts: newMACs(subkey(receiptLabel, 32)),
 		seal:     seal,
 		records:  newRecordSeals(subkey(recordLabel, 32)),
+		permits:  func() []byte { return slices.Clone(permits) },
 		check:    hex.EncodeToString(subkey(checkLabel, 8)),
 	}
 	return ring, errors.Join(failed, err)
@@ -67,6 +72,10 @@ func newRing(secret []byte) (*Ring, error) {
 // CheckValue is a public fingerprint of the deployment's key, 16 hexadecimal digits. A ledger that holds another one was
 // written under another key: its tokens and seals mean nothing here.
 func (r *Ring) CheckValue() string { return r.check }
+
+// PermitSeed is what the first key that signs permits is made from, 32 bytes and secret, so that all nodes begin with the
+// same one.
+func (r *Ring) PermitSeed() []byte { return r.permits() }
 
 // Format writes the check value only, whatever the verb.
 func (r Ring) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "keyring "+r.check) }

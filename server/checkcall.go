@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/belpoort/belpoort/eligibility"
 	"github.com/belpoort/belpoort/ops"
@@ -32,6 +33,7 @@ type gatekeeper struct {
 // CheckCall decides one call. Whatever goes wrong is an error, and never an ALLOW.
 func (g *gatekeeper) CheckCall(ctx context.Context, req *belpoortv1.CheckCallRequest) (*belpoortv1.CheckCallResponse, error) {
 	s, arrived, began := g.s, time.Now(), g.s.uptime()
+	issued := s.clock()
 	if !s.proven.Load() {
 		return nil, fail(codes.Unavailable, ReasonNotServing, "the service is not ready")
 	}
@@ -60,6 +62,10 @@ func (g *gatekeeper) CheckCall(ctx context.Context, req *belpoortv1.CheckCallReq
 		if !s.mayStand(q, k) {
 			continue
 		}
+		token, err := s.permitFor(q, m, issued)
+		if err != nil {
+			return nil, err
+		}
 		if err := s.journalDecision(ctx, q, m); err != nil {
 			return nil, err
 		}
@@ -71,9 +77,30 @@ func (g *gatekeeper) CheckCall(ctx context.Context, req *belpoortv1.CheckCallReq
 		}
 		s.settleHold(q, m)
 		s.noteDecision(m, time.Since(arrived))
-		return answerOf(q, m, d.RetryTime), nil
+		answer := answerOf(q, m, d.RetryTime)
+		if token != "" {
+			answer.Permit, answer.PermitExpireTime = token, timestamppb.New(issued.Add(validFor))
+		}
+		return answer, nil
 	}
 	return nil, fail(codes.Unavailable, ReasonCalleeBusy, "facts about this callee come in faster than they can be decided on")
+}
+
+// permitFor signs the permit of an ALLOW, before that goes to disk: one that cannot be signed is not allowed. "" for what
+// carries none.
+func (s *Server) permitFor(q *question, m *belpoortv1.Decision, issued time.Time) (string, error) {
+	if q.dryRun || m.GetVerdict() != belpoortv1.Verdict_VERDICT_ALLOW {
+		return "", nil
+	}
+	token, err := s.permits.Sign(Permit{
+		DecisionID: decisionIDOf(m.GetDecisionId()), Callee: q.token, CallerID: q.call.CallerID,
+		Campaign: q.call.Campaign.ID, Organisation: q.call.Campaign.Organisation.ID,
+		Issued: issued, DialUntil: issued.Add(validFor), ReportUntil: issued.Add(reportFor),
+	})
+	if err != nil {
+		return "", unavailable(ReasonPermitsUnavailable, "the signing of permits", err)
+	}
+	return token, nil
 }
 
 // pushback is how long a client that retries should wait when there are too many checks, in milliseconds.

@@ -34,6 +34,7 @@ func TestACallIsAllowedOnItsBasis(t *testing.T) {
 	}
 	again := n.mustCheck("+31 6 1234 5678")
 	again.DecisionId = answer.GetDecisionId()
+	again.Permit = answer.GetPermit()
 	if !proto.Equal(answer, again) {
 		t.Errorf("from the cache:  %v\nfrom the ledger: %v", again, answer)
 	}

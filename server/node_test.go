@@ -33,6 +33,7 @@ import (
 	"github.com/belpoort/belpoort/keyring"
 	"github.com/belpoort/belpoort/ledger"
 	"github.com/belpoort/belpoort/ops"
+	"github.com/belpoort/belpoort/permit"
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
 	"github.com/belpoort/belpoort/record"
 )
@@ -181,6 +182,11 @@ func (m memoryCache) Allowed(callee eligibility.CalleeToken, a Attempt) {
 
 func (m memoryCache) Put(ctx context.Context, e *eligibility.Eligibility) { m.Memory.Put(ctx, e) }
 
+// signing makes permits as the server wants them.
+type signing struct{ keys *permit.Keys }
+
+func (s signing) Sign(p Permit) (string, error) { return s.keys.Sign(permit.Permit(p)) }
+
 // journalDoor lets a real journal through; before may hold or break an operation.
 type journalDoor struct {
 	*journal.Journal
@@ -231,6 +237,7 @@ type node struct {
 	door    *ledgerDoor
 	journal *journalDoor
 	ring    *keyring.Ring
+	permits signing
 	metrics *ops.Metrics
 	logs    *lockedBuffer
 	level   zap.AtomicLevel
@@ -314,8 +321,14 @@ func newNode(t testing.TB, dir string, change func(*Config)) *node {
 	n.metrics.JournalLag(j.Lag)
 	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(n.logs), n.level))
 	records := cache.NewMemory[*eligibility.Eligibility](cache.Options{MaxBytes: 64 << 20, Clock: now})
+	permits, err := permit.OpenKeys(filepath.Join(dir, "permit-keys.json"), n.ring.PermitSeed(), func(error) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.permits = signing{permits}
 	c := Config{
-		Facts: n.door, Appender: n.door, Decisions: n.door, Cache: memoryCache{records}, Attempts: memoryCache{records}, Floors: records, Lease: Alone{}, Journal: n.journal,
+		Permits: n.permits,
+		Facts:   n.door, Appender: n.door, Decisions: n.door, Cache: memoryCache{records}, Attempts: memoryCache{records}, Floors: records, Lease: Alone{}, Journal: n.journal,
 		Journalled: j.Stats().Appended, Law: dutchLaw(), ParseLaw: law.Parse, Ring: n.ring, Keys: keys, Log: log, Metrics: n.metrics, Clock: now,
 	}
 	if change != nil {

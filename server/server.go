@@ -37,6 +37,7 @@ type Config struct {
 	Attempts  Attempts
 	Floors    Floors
 	Lease     Lease // Alone{} where no other node shares the ledger
+	Permits   Permits
 	Journal   Journal
 	// Pending keeps objections that the ledger could not take; optional: they are refused then.
 	Pending PendingJournal
@@ -72,13 +73,19 @@ func (Alone) Held() bool { return true }
 // Settle has nobody to wait for.
 func (Alone) Settle(context.Context, uint64) error { return nil }
 
-// maxAllowAge is how old an ALLOW may have become when it is answered.
-const maxAllowAge = 2 * time.Second
+// An ALLOW may be dialed on for validFor, from when its dialer asked; one that has become as old inside is not answered.
+// Reports may refer to its permit for longer.
+const (
+	validFor    = 2 * time.Second
+	maxAllowAge = validFor
+	reportFor   = 24 * time.Hour
+)
 
 func (c *Config) check() error {
 	for name, present := range map[string]bool{
 		"Facts": c.Facts != nil, "Appender": c.Appender != nil, "Decisions": c.Decisions != nil, "Cache": c.Cache != nil, "Attempts": c.Attempts != nil,
-		"Floors": c.Floors != nil, "Lease": c.Lease != nil, "Journal": c.Journal != nil, "Law": c.Law != nil, "ParseLaw": c.ParseLaw != nil, "Ring": c.Ring != nil,
+		"Floors": c.Floors != nil, "Lease": c.Lease != nil, "Permits": c.Permits != nil,
+		"Journal": c.Journal != nil, "Law": c.Law != nil, "ParseLaw": c.ParseLaw != nil, "Ring": c.Ring != nil,
 		"Keys": c.Keys != nil, "Log": c.Log != nil, "Metrics": c.Metrics != nil,
 	} {
 		if !present {
@@ -113,6 +120,7 @@ type Server struct {
 	attempts  Attempts
 	floors    Floors
 	lease     Lease
+	permits   Permits
 	journal   Journal
 	pending   *pendingObjections
 	ring      *keyring.Ring
@@ -164,7 +172,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		facts:    newFactReader(c.Facts, c.LedgerReads, c.Clock),
-		appender: c.Appender, decisions: c.Decisions, cache: c.Cache, attempts: c.Attempts, floors: c.Floors, lease: c.Lease,
+		appender: c.Appender, decisions: c.Decisions, cache: c.Cache, attempts: c.Attempts, floors: c.Floors, lease: c.Lease, permits: c.Permits,
 		journal: c.Journal, pending: newPendingObjections(c.Pending), uptime: c.Uptime, allowWindow: c.AllowWindow,
 		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, clock: c.Clock, parseLaw: c.ParseLaw,
 		checks: make(chan struct{}, c.Checks), writes: make(chan struct{}, maxWrites), health: health.NewServer(), served: make(chan error, 1),

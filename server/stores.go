@@ -150,6 +150,23 @@ type Lease interface {
 	Settle(ctx context.Context, position uint64) error
 }
 
+// Permit is what an ALLOW carries.
+type Permit struct {
+	DecisionID   [16]byte
+	Callee       eligibility.CalleeToken
+	CallerID     string // E.164
+	Campaign     string
+	Organisation string
+	Issued       time.Time // when the question was taken up
+	DialUntil    time.Time
+	ReportUntil  time.Time
+}
+
+// Permits signs permits, so that others can check them and reports can refer to them.
+type Permits interface {
+	Sign(p Permit) (token string, err error)
+}
+
 // PendingJournal keeps, on this node's disk, objections that the ledger could not take.
 type PendingJournal interface {
 	// Append returns once the record is on disk.

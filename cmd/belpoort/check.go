@@ -125,6 +125,9 @@ func printCheck(w io.Writer, a *belpoortv1.CheckCallResponse) {
 	field(w, "show", a.GetCallerId())
 	printTimes(w, a.GetValidUntil(), a.GetRetryTime(), english)
 	field(w, "decision", a.GetDecisionId())
+	if a.GetPermit() != "" {
+		field(w, "permit", "to dial until "+local(a.GetPermitExpireTime())+" (--json shows it)")
+	}
 	field(w, "ledger", fmt.Sprintf("position %d, law %s", a.GetLedgerPosition(), a.GetLawVersion()))
 }
 

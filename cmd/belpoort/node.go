@@ -25,6 +25,7 @@ import (
 	"github.com/belpoort/belpoort/keyring"
 	"github.com/belpoort/belpoort/ledger"
 	"github.com/belpoort/belpoort/ops"
+	"github.com/belpoort/belpoort/permit"
 	"github.com/belpoort/belpoort/server"
 )
 
@@ -194,9 +195,14 @@ func (n *node) serve(ctx context.Context, o nodeOptions, nl *eligibility.Law, ri
 	if err != nil {
 		return err
 	}
+	permits, err := permit.OpenKeys(o.data.permitKeys(), ring.PermitSeed(), reloaded("permit-keys"))
+	if err != nil {
+		return err
+	}
 	store := register{n.ledger}
 	config := server.Config{
-		Facts: store, Appender: store, Decisions: store, Lease: server.Alone{}, Journal: n.journal, Pending: n.pending,
+		Permits: signing{permits},
+		Facts:   store, Appender: store, Decisions: store, Lease: server.Alone{}, Journal: n.journal, Pending: n.pending,
 		Journalled: n.journal.Stats().Appended, Law: nl, ParseLaw: law.Parse, Ring: ring, Keys: keys,
 		Log: n.log, Metrics: metrics, Reflection: n.grpc.Addr().(*net.TCPAddr).IP.IsLoopback(),
 		AllowWindow: o.allowWindow, Uptime: fence.Uptime,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/belpoort/belpoort/eligibility"
 	"github.com/belpoort/belpoort/ledger"
+	"github.com/belpoort/belpoort/permit"
 	"github.com/belpoort/belpoort/record"
 	"github.com/belpoort/belpoort/server"
 )
@@ -124,3 +125,8 @@ func readHex(to []byte, s string) error {
 	copy(to, b)
 	return err
 }
+
+// signing makes permits as the server wants them.
+type signing struct{ keys *permit.Keys }
+
+func (s signing) Sign(p server.Permit) (string, error) { return s.keys.Sign(permit.Permit(p)) }

@@ -159,9 +159,11 @@ type CheckCallResponse struct {
 	CallerId string `protobuf:"bytes,6,opt,name=caller_id,json=callerId,proto3" json:"caller_id,omitempty"`
 	// Identifies the decision, 32 hexadecimal characters. Empty for a dry run.
 	DecisionId string `protobuf:"bytes,7,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
-	// The permit of an allowed call. Not yet issued: empty.
+	// The permit of an allowed call: a JWT signed with Ed25519, bound to decision, callee token, caller ID and campaign. Empty
+	// for a dry run.
 	Permit string `protobuf:"bytes,8,opt,name=permit,proto3" json:"permit,omitempty"`
-	// When the permit ends. Absent while no permits are issued.
+	// Until when the call may be placed, by the server's clock: two seconds after the question was taken up. By your own clock
+	// it is two seconds after you sent the question. Reports may refer to the permit for a day.
 	PermitExpireTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=permit_expire_time,json=permitExpireTime,proto3" json:"permit_expire_time,omitempty"`
 	// When verdict or headline changes by time alone. Absent: never. No leave to dial until then: ask before each call.
 	ValidUntil *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=valid_until,json=validUntil,proto3" json:"valid_until,omitempty"`

@@ -1,0 +1,5 @@
+//go:build !mutant_permit_any_algorithm
+
+package permit
+
+const mutantPermitAnyAlgorithm = false

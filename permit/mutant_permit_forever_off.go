@@ -1,0 +1,5 @@
+//go:build !mutant_permit_forever
+
+package permit
+
+const mutantPermitForever = false

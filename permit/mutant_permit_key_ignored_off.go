@@ -1,0 +1,5 @@
+//go:build !mutant_permit_key_ignored
+
+package permit
+
+const mutantPermitKeyIgnored = false
