@@ -107,6 +107,8 @@ type CallReport struct {
 	Outcome          Outcome
 	ObjectionOffered bool
 	DecisionID       string // of the decision that allowed it, 32 hexadecimal characters; "" where it is not known
+	EndedAt          time.Time
+	Late             bool // reported later than reports are due
 }
 
 // ListEntry says how a number stood on a list when our copy of it was loaded.

@@ -107,6 +107,7 @@ func TestTheLeaseEndsAndComesBack(t *testing.T) {
 				n := opened(t, newLedger())
 				defer n.close(t)
 				time.Sleep(3 * time.Second)
+				synctest.Wait() // a renewal may begin at this very moment
 				n.link.befall(trouble)
 				left := n.State().Remaining
 				if left < defaultTerm*7/10 || left > defaultTerm {

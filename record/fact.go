@@ -145,6 +145,8 @@ func (c *check) callReport(at string, m *belpoortv1.CallReport) *eligibility.Cal
 		Outcome:          wordGiven[eligibility.Outcome](c, at+".outcome", m.GetOutcome()),
 		ObjectionOffered: m.GetObjectionOffered(),
 		DecisionID:       c.decisionID(at+".decision_id", m.GetDecisionId()),
+		EndedAt:          c.moment(at+".end_time", m.GetEndTime()),
+		Late:             m.GetLate(),
 	}
 }
 

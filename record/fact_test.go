@@ -45,7 +45,8 @@ func everyFact() []eligibility.Fact {
 		{Objection: &eligibility.Objection{
 			Organisation: "a", At: at(1), Via: eligibility.ViaIVR, Scope: eligibility.ScopeProduct, Product: "p",
 			By: eligibility.ByHouseholdMember, Receipt: "r"}},
-		{CallReport: &eligibility.CallReport{Campaign: "k", At: at(1), Outcome: eligibility.Busy, ObjectionOffered: true, DecisionID: "0123456789abcdef0123456789abcdef"}},
+		{CallReport: &eligibility.CallReport{Campaign: "k", At: at(1), Outcome: eligibility.Busy, ObjectionOffered: true, DecisionID: "0123456789abcdef0123456789abcdef",
+			EndedAt: at(2), Late: true}},
 		{ListEntry: &eligibility.ListEntry{List: "TPS", Since: at(1), LoadedAt: at(2)}},
 	}
 }

@@ -92,7 +92,7 @@ func objectionToProto(o *eligibility.Objection) *belpoortv1.Objection {
 func callReportToProto(r *eligibility.CallReport) *belpoortv1.CallReport {
 	return &belpoortv1.CallReport{
 		Campaign: r.Campaign, DialTime: Stamp(r.At), Outcome: belpoortv1.Outcome(r.Outcome), ObjectionOffered: r.ObjectionOffered,
-		DecisionId: r.DecisionID,
+		DecisionId: r.DecisionID, EndTime: Stamp(r.EndedAt), Late: r.Late,
 	}
 }
 

@@ -152,7 +152,7 @@ func TestWithoutARuleNobodyMayCall(t *testing.T) {
 func TestWhatIsNotYetThereSaysSo(t *testing.T) {
 	n := startNode(t, nil)
 	for method, client := range map[string]string{
-		"GatekeeperService/CheckCalls": "dialer-all", "GatekeeperService/ScreenNumbers": "dialer-all", "GatekeeperService/ReportCall": "dialer-all",
+		"GatekeeperService/CheckCalls": "dialer-all", "GatekeeperService/ScreenNumbers": "dialer-all",
 		"ObjectionService/RecordObjectionOffer": "ivr-all", "RegisterService/EraseCallee": "compliance-all",
 		"CatalogueService/SuspendCampaign": "ops-all", "CatalogueService/ResumeCampaign": "compliance-all", "AuditService/ListDecisions": "compliance-all",
 	} {

@@ -37,6 +37,7 @@ const (
 	ReasonPositionUnknown       = "POSITION_UNKNOWN"
 	ReasonLedgerUnavailable     = "LEDGER_UNAVAILABLE"
 	ReasonJournalUnavailable    = "JOURNAL_UNAVAILABLE"
+	ReasonPermitInvalid         = "PERMIT_INVALID"
 	ReasonPermitsUnavailable    = "PERMITS_UNAVAILABLE"
 	ReasonLedgerBusy            = "LEDGER_BUSY"
 	ReasonCalleeBusy            = "CALLEE_BUSY"

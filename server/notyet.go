@@ -24,16 +24,11 @@ func (g *gatekeeper) ScreenNumbers(grpc.BidiStreamingServer[belpoortv1.ScreenNum
 	return notYet("screening lists of numbers; use CheckCall with dry_run")
 }
 
-// ReportCall is not yet available.
-func (g *gatekeeper) ReportCall(context.Context, *belpoortv1.ReportCallRequest) (*belpoortv1.ReportCallResponse, error) {
-	return nil, notYet("permits, to which a report would belong; record a call_report with RegisterService.RecordFact")
-}
-
 // RecordObjectionOffer is not yet available.
 func (o *objections) RecordObjectionOffer(
 	context.Context, *belpoortv1.RecordObjectionOfferRequest,
 ) (*belpoortv1.RecordObjectionOfferResponse, error) {
-	return nil, notYet("permits, to which an offer would belong; record a call_report with objection_offered")
+	return nil, notYet("offers from IVRs; report the call with objection_offered")
 }
 
 // EraseCallee is not yet available.

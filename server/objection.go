@@ -107,6 +107,7 @@ const (
 	objectionKeys = "objection/"
 	factKeys      = "fact/"
 	pendingKeys   = "pending/"
+	reportKeys    = "report/"
 	contentKeys   = "content/"
 	catalogueKeys = "catalogue/"
 )
@@ -115,7 +116,7 @@ func objectionKey(client, requestID string) string { return objectionKeys + clie
 
 // requestIDOf is the client's own id in a request key; "" where it gave none.
 func requestIDOf(key string) string {
-	if strings.HasPrefix(key, contentKeys) {
+	if strings.HasPrefix(key, contentKeys) || strings.HasPrefix(key, reportKeys) {
 		return ""
 	}
 	if rest, ok := strings.CutPrefix(key, objectionKeys); ok {
@@ -196,7 +197,10 @@ func objectionMessage(req *belpoortv1.RegisterObjectionRequest, organisation str
 }
 
 // outsideFact names a field as RegisterObjection's request knows it.
-func outsideFact(err error) error {
+func outsideFact(err error) error { return renamed(err, "fact.objection.") }
+
+// renamed takes away the part of a field's path that the client did not send.
+func renamed(err error, inside string) error {
 	if err == nil {
 		return nil
 	}
@@ -204,7 +208,6 @@ func outsideFact(err error) error {
 	if !errors.As(err, &f) {
 		f = invalidRecord(err)
 	}
-	const inside = "fact.objection."
 	f.sentence = strings.TrimPrefix(f.sentence, inside)
 	f.field = strings.TrimPrefix(f.field, inside)
 	return f

@@ -70,3 +70,7 @@ func TestWithoutAPermitNothingIsAllowed(t *testing.T) {
 type noPermits struct{}
 
 func (noPermits) Sign(Permit) (string, error) { return "", errors.New("no key signs at this moment") }
+
+func (noPermits) ForReport(string, time.Time) (Permit, bool, error) {
+	return Permit{}, false, errors.New("no key")
+}

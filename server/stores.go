@@ -165,6 +165,9 @@ type Permit struct {
 // Permits signs permits, so that others can check them and reports can refer to them.
 type Permits interface {
 	Sign(p Permit) (token string, err error)
+	// ForReport gives the permit that a report refers to, and tells whether the report is late. Its error says why there is
+	// none, without a word of what was sent.
+	ForReport(token string, now time.Time) (p Permit, late bool, err error)
 }
 
 // PendingJournal keeps, on this node's disk, objections that the ledger could not take.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/belpoort/belpoort/eligibility"
 	"github.com/belpoort/belpoort/ledger"
@@ -130,3 +131,8 @@ func readHex(to []byte, s string) error {
 type signing struct{ keys *permit.Keys }
 
 func (s signing) Sign(p server.Permit) (string, error) { return s.keys.Sign(permit.Permit(p)) }
+
+func (s signing) ForReport(token string, now time.Time) (server.Permit, bool, error) {
+	p, late, err := s.keys.ForReport(token, now)
+	return server.Permit(p), late, err
+}

@@ -1454,7 +1454,11 @@ type CallReport struct {
 	ObjectionOffered bool `protobuf:"varint,4,opt,name=objection_offered,json=objectionOffered,proto3" json:"objection_offered,omitempty"`
 	// The decision that allowed the call, 32 hexadecimal characters: its attempt is then counted by this report and no longer
 	// by the decision. Empty: the oldest unreported attempt of the callee in this campaign is meant, if there is one.
-	DecisionId    string `protobuf:"bytes,5,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	DecisionId string `protobuf:"bytes,5,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	// When it ended. Absent: not told.
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// It was reported later than reports are due.
+	Late          bool `protobuf:"varint,7,opt,name=late,proto3" json:"late,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1522,6 +1526,20 @@ func (x *CallReport) GetDecisionId() string {
 		return x.DecisionId
 	}
 	return ""
+}
+
+func (x *CallReport) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *CallReport) GetLate() bool {
+	if x != nil {
+		return x.Late
+	}
+	return false
 }
 
 // States how the number stands on a list that may have to be respected.
@@ -1932,7 +1950,7 @@ const file_belpoort_v1_fact_proto_rawDesc = "" +
 	"\x05scope\x18\x04 \x01(\x0e2\x1b.belpoort.v1.ObjectionScopeR\x05scope\x12\x18\n" +
 	"\aproduct\x18\x05 \x01(\tR\aproduct\x12'\n" +
 	"\x02by\x18\x06 \x01(\x0e2\x17.belpoort.v1.ObjectedByR\x02by\x12\x18\n" +
-	"\areceipt\x18\a \x01(\tR\areceipt\"\xdf\x01\n" +
+	"\areceipt\x18\a \x01(\tR\areceipt\"\xaa\x02\n" +
 	"\n" +
 	"CallReport\x12\x1a\n" +
 	"\bcampaign\x18\x01 \x01(\tR\bcampaign\x127\n" +
@@ -1940,7 +1958,9 @@ const file_belpoort_v1_fact_proto_rawDesc = "" +
 	"\aoutcome\x18\x03 \x01(\x0e2\x14.belpoort.v1.OutcomeR\aoutcome\x12+\n" +
 	"\x11objection_offered\x18\x04 \x01(\bR\x10objectionOffered\x12\x1f\n" +
 	"\vdecision_id\x18\x05 \x01(\tR\n" +
-	"decisionId\"\x93\x01\n" +
+	"decisionId\x125\n" +
+	"\bend_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12\x12\n" +
+	"\x04late\x18\a \x01(\bR\x04late\"\x93\x01\n" +
 	"\tListEntry\x12\x12\n" +
 	"\x04list\x18\x01 \x01(\tR\x04list\x129\n" +
 	"\n" +
@@ -2113,23 +2133,24 @@ var file_belpoort_v1_fact_proto_depIdxs = []int32{
 	8,  // 23: belpoort.v1.Objection.by:type_name -> belpoort.v1.ObjectedBy
 	22, // 24: belpoort.v1.CallReport.dial_time:type_name -> google.protobuf.Timestamp
 	9,  // 25: belpoort.v1.CallReport.outcome:type_name -> belpoort.v1.Outcome
-	22, // 26: belpoort.v1.ListEntry.since_time:type_name -> google.protobuf.Timestamp
-	22, // 27: belpoort.v1.ListEntry.load_time:type_name -> google.protobuf.Timestamp
-	12, // 28: belpoort.v1.Fact.subscriber:type_name -> belpoort.v1.Subscriber
-	13, // 29: belpoort.v1.Fact.consent:type_name -> belpoort.v1.Consent
-	14, // 30: belpoort.v1.Fact.withdrawal:type_name -> belpoort.v1.Withdrawal
-	15, // 31: belpoort.v1.Fact.relationship:type_name -> belpoort.v1.Relationship
-	16, // 32: belpoort.v1.Fact.call_request:type_name -> belpoort.v1.CallRequest
-	17, // 33: belpoort.v1.Fact.objection:type_name -> belpoort.v1.Objection
-	18, // 34: belpoort.v1.Fact.call_report:type_name -> belpoort.v1.CallReport
-	19, // 35: belpoort.v1.Fact.list_entry:type_name -> belpoort.v1.ListEntry
-	22, // 36: belpoort.v1.LedgerEntry.record_time:type_name -> google.protobuf.Timestamp
-	20, // 37: belpoort.v1.LedgerEntry.fact:type_name -> belpoort.v1.Fact
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	22, // 26: belpoort.v1.CallReport.end_time:type_name -> google.protobuf.Timestamp
+	22, // 27: belpoort.v1.ListEntry.since_time:type_name -> google.protobuf.Timestamp
+	22, // 28: belpoort.v1.ListEntry.load_time:type_name -> google.protobuf.Timestamp
+	12, // 29: belpoort.v1.Fact.subscriber:type_name -> belpoort.v1.Subscriber
+	13, // 30: belpoort.v1.Fact.consent:type_name -> belpoort.v1.Consent
+	14, // 31: belpoort.v1.Fact.withdrawal:type_name -> belpoort.v1.Withdrawal
+	15, // 32: belpoort.v1.Fact.relationship:type_name -> belpoort.v1.Relationship
+	16, // 33: belpoort.v1.Fact.call_request:type_name -> belpoort.v1.CallRequest
+	17, // 34: belpoort.v1.Fact.objection:type_name -> belpoort.v1.Objection
+	18, // 35: belpoort.v1.Fact.call_report:type_name -> belpoort.v1.CallReport
+	19, // 36: belpoort.v1.Fact.list_entry:type_name -> belpoort.v1.ListEntry
+	22, // 37: belpoort.v1.LedgerEntry.record_time:type_name -> google.protobuf.Timestamp
+	20, // 38: belpoort.v1.LedgerEntry.fact:type_name -> belpoort.v1.Fact
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_belpoort_v1_fact_proto_init() }

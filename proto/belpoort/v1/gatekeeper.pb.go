@@ -576,17 +576,17 @@ func (x *ScreenNumbersResponse) GetNumbers() []*ScreenedNumber {
 // Reports what became of an allowed call.
 type ReportCallRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The permit of the call.
+	// The permit of the call. Required.
 	Permit string `protobuf:"bytes,1,opt,name=permit,proto3" json:"permit,omitempty"`
-	// What became of it.
+	// What became of it. Required.
 	Outcome Outcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=belpoort.v1.Outcome" json:"outcome,omitempty"`
-	// When it was dialed.
+	// When it was dialed: not before the permit was issued, not ahead of the server's clock. Required.
 	DialTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=dial_time,json=dialTime,proto3" json:"dial_time,omitempty"`
-	// When it ended.
+	// When it ended: not before it was dialed.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	// The right of objection was offered.
+	// The right of objection was offered. Only in a call that somebody or something answered.
 	ObjectionOffered bool `protobuf:"varint,5,opt,name=objection_offered,json=objectionOffered,proto3" json:"objection_offered,omitempty"`
-	// Makes the write happen once.
+	// The client's own id, for its logs. A permit is reported once, whatever stands here.
 	RequestId     string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -668,7 +668,11 @@ func (x *ReportCallRequest) GetRequestId() string {
 type ReportCallResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Ledger position of the report.
-	Position      uint64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
+	Position uint64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
+	// The report came later than reports are due; it is recorded all the same.
+	Late bool `protobuf:"varint,2,opt,name=late,proto3" json:"late,omitempty"`
+	// This call had been reported before in the same words.
+	Unchanged     bool `protobuf:"varint,3,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -708,6 +712,20 @@ func (x *ReportCallResponse) GetPosition() uint64 {
 		return x.Position
 	}
 	return 0
+}
+
+func (x *ReportCallResponse) GetLate() bool {
+	if x != nil {
+		return x.Late
+	}
+	return false
+}
+
+func (x *ReportCallResponse) GetUnchanged() bool {
+	if x != nil {
+		return x.Unchanged
+	}
+	return false
 }
 
 var File_belpoort_v1_gatekeeper_proto protoreflect.FileDescriptor
@@ -769,9 +787,11 @@ const file_belpoort_v1_gatekeeper_proto_rawDesc = "" +
 	"\bend_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12+\n" +
 	"\x11objection_offered\x18\x05 \x01(\bR\x10objectionOffered\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x06 \x01(\tR\trequestId\"0\n" +
+	"request_id\x18\x06 \x01(\tR\trequestId\"b\n" +
 	"\x12ReportCallResponse\x12\x1a\n" +
-	"\bposition\x18\x01 \x01(\x04R\bposition2\xdd\x02\n" +
+	"\bposition\x18\x01 \x01(\x04R\bposition\x12\x12\n" +
+	"\x04late\x18\x02 \x01(\bR\x04late\x12\x1c\n" +
+	"\tunchanged\x18\x03 \x01(\bR\tunchanged2\xdd\x02\n" +
 	"\x11GatekeeperService\x12J\n" +
 	"\tCheckCall\x12\x1d.belpoort.v1.CheckCallRequest\x1a\x1e.belpoort.v1.CheckCallResponse\x12Q\n" +
 	"\n" +

@@ -40,7 +40,7 @@ type GatekeeperServiceClient interface {
 	CheckCalls(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[CheckCallsRequest, CheckCallsResponse], error)
 	// Screens lists of numbers without permits or attempts. Not yet available: answers UNIMPLEMENTED.
 	ScreenNumbers(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ScreenNumbersRequest, ScreenNumbersResponse], error)
-	// Reports what became of an allowed call. Not yet available: answers UNIMPLEMENTED.
+	// Reports what became of an allowed call, once for each permit; repeating it is harmless. From then on the call counts by its report.
 	ReportCall(ctx context.Context, in *ReportCallRequest, opts ...grpc.CallOption) (*ReportCallResponse, error)
 }
 
@@ -111,7 +111,7 @@ type GatekeeperServiceServer interface {
 	CheckCalls(grpc.BidiStreamingServer[CheckCallsRequest, CheckCallsResponse]) error
 	// Screens lists of numbers without permits or attempts. Not yet available: answers UNIMPLEMENTED.
 	ScreenNumbers(grpc.BidiStreamingServer[ScreenNumbersRequest, ScreenNumbersResponse]) error
-	// Reports what became of an allowed call. Not yet available: answers UNIMPLEMENTED.
+	// Reports what became of an allowed call, once for each permit; repeating it is harmless. From then on the call counts by its report.
 	ReportCall(context.Context, *ReportCallRequest) (*ReportCallResponse, error)
 	mustEmbedUnimplementedGatekeeperServiceServer()
 }
