@@ -21,7 +21,7 @@ func sized(t *testing.T, short, long int) int {
 // TestT21ExactlyOnce. Mutant: mutant_position_at_begin.
 func TestT21ExactlyOnce(t *testing.T) {
 	chance := seeded(t)
-	ledgertest.ExactlyOnce(t, open(t, t.TempDir(), ledger.Options{}), sized(t, 50_000, 1_000_000), chance)
+	ledgertest.ExactlyOnce(t, open(t, t.TempDir(), ledger.Options{}), sized(t, 100_000, 1_000_000), chance)
 }
 
 // TestT21ExactlyOncePostgres is the same on PostgreSQL, which answers each transaction over a connection.

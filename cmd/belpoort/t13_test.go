@@ -20,12 +20,9 @@ import (
 // before, and is soon there. The mutant mutant_ready_before_snapshot must fail here.
 func TestT13ColdStart(t *testing.T) {
 	const callees = 200
-	facts := 250_000 // which take longer to put in the ledger than to load
-	if os.Getenv("SOAK") != "" {
-		facts = 1_000_000
-		if soak(t) >= 5*time.Minute {
-			facts = 10_000_000
-		}
+	facts := 1_000_000 // which take longer to put in the ledger than to load
+	if os.Getenv("SOAK") != "" && soak(t) >= 5*time.Minute {
+		facts = 10_000_000
 	}
 	c := startCluster(t, 2)
 	c.nodes[0].consents(0, callees)
