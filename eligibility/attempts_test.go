@@ -16,7 +16,7 @@ func TestAnUnreportedAttemptCountsAsABusyCall(t *testing.T) {
 		campaigns = append(campaigns, id)
 	}
 	tooMany := 0
-	for range 4000 {
+	for range 15000 {
 		call, facts, at := w.question()
 		reported := append([]Fact(nil), facts...)
 		for range w.rng.IntN(6) {
