@@ -212,8 +212,7 @@ func seedOf(t *testing.T) uint64 {
 	return rand.Uint64()
 }
 
-// T02: what three nodes answer to 16 clients about 200 callees is what one switch for each callee would have answered. The
-// mutants mutant_answer_before_settled and mutant_fence_settle_at_once must fail here.
+// T02: what three nodes answer to 16 clients about 200 callees is what one switch for each callee would have answered.
 func TestT02Linearizable(t *testing.T) {
 	const callees, clients = 200, 16
 	operations := 100_000
