@@ -88,7 +88,7 @@ func startRedis(t *testing.T) (address string) {
 	t.Helper()
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
-		t.Skip("NOT TESTED HERE: there is no redis-server")
+		t.Fatal("there is no redis-server (scripts/test-setup.sh installs it)")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/belpoort/belpoort/eligibility"
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
@@ -275,15 +274,7 @@ func TestHealthIsRedWhileAllowIsWithheld(t *testing.T) {
 // An ALLOW counts as an attempt until the call is reported, and then by its report. Without a decision's id a report is of
 // the oldest attempt of its campaign.
 func TestAnAllowCountsAsAnAttempt(t *testing.T) {
-	n := startNode(t, nil)
-	few := testCatalogue()
-	few.Campaigns[0].Policy.Fields["max_attempts"] = structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{
-		"per_day": structpb.NewNumberValue(2), "per_campaign": structpb.NewNumberValue(8),
-	}})
-	n.apply(few)
-	n.record(knownCallee, consentOf("c", "acme"), "consent")
-	first := n.mustCheck(knownCallee)
-	n.wants(first, eligibility.Allow, eligibility.OKConsent)
+	n, first := startAllowed(t)
 	n.wants(n.mustCheck(knownCallee), eligibility.Allow, eligibility.OKConsent)
 	n.wants(n.mustCheck(knownCallee), eligibility.Deny, eligibility.Attempts)
 

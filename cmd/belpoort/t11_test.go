@@ -17,7 +17,7 @@ import (
 
 // T11: a minute without PostgreSQL. After the lease nothing is allowed, known objections go on refusing, new ones wait on
 // their nodes' disks, one of which is killed meanwhile; soon after the ledger's return all are in force, none lost, none
-// twice. The mutants mutant_lease_unchecked, mutant_fence_no_lease and mutant_pending_forgotten must fail here.
+// twice. The mutants mutant_lease_unchecked and mutant_pending_forgotten must fail here.
 func TestT11LedgerDown(t *testing.T) {
 	length := min(time.Minute, soak(t)/2)
 	callees := 200 + int(40*(length+10*time.Second)/time.Second)
