@@ -287,8 +287,13 @@ func (n *node) close(t testing.TB) {
 }
 
 // inBubble runs with time that only moves when everybody waits. It fails if a goroutine is left behind.
+// The race detector crashes on bubbles now and then (https://go.dev/issue/78156), so they run without it;
+// TestNodesAgree has the same loops race in real time.
 func inBubble(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
+	if underRace {
+		t.Skip("bubbles run in the part without the race detector")
+	}
 	synctest.Test(t, f)
 }
 

@@ -18,6 +18,7 @@ TMPDIR=$scratch CGO_ENABLED=1 go test -race -count=1 -timeout "${TEST_TIMEOUT:-1
 # this is their full size.
 if [ $# = 0 ]; then
   TMPDIR=$scratch CGO_ENABLED=0 go test -count=1 -run 'TestReference' ./eligibility
+  TMPDIR=$scratch CGO_ENABLED=0 go test -count=1 ./fence
   TMPDIR=$scratch CGO_ENABLED=0 go test -count=1 -p 1 -run '^TestT[0-9]|^TestDegraded' \
-    ./cmd/belpoort ./fence ./cache ./eligibility ./journal ./ledger
+    ./cmd/belpoort ./cache ./eligibility ./journal ./ledger
 fi
