@@ -150,9 +150,9 @@ func untilServing(logged *bufio.Reader) (address string, lines []byte) {
 	for {
 		line, err := logged.ReadBytes('\n')
 		lines = append(lines, line...)
-		var entry struct{ Msg, HTTP string }
+		var entry struct{ Msg, Ops string }
 		if json.Unmarshal(bytes.TrimSpace(line), &entry) == nil && entry.Msg == "serving" {
-			_, port, _ := net.SplitHostPort(entry.HTTP)
+			_, port, _ := net.SplitHostPort(entry.Ops)
 			return net.JoinHostPort("127.0.0.1", port), lines
 		}
 		if err != nil {
@@ -190,7 +190,7 @@ func imageEnvironment(t *testing.T) []string {
 	if found == nil {
 		t.Fatal("the Dockerfile sets no environment")
 	}
-	return strings.Fields(regexp.MustCompile(`:235[78]\b`).ReplaceAllString(found[1], ":0"))
+	return strings.Fields(regexp.MustCompile(`:235[789]\b`).ReplaceAllString(found[1], ":0"))
 }
 
 func copyBuildContext(t *testing.T, to string) {
@@ -252,7 +252,7 @@ func TestDockerfileUsesTheScript(t *testing.T) {
 		`USER 65532:65532`,
 		`WORKDIR /var/lib/belpoort`,
 		`VOLUME /var/lib/belpoort`,
-		`EXPOSE 2357 2358`,
+		`EXPOSE 2357 2359`,
 		`ENTRYPOINT ["/belpoort"]`,
 	} {
 		if !slices.Contains(lines, want) {

@@ -54,10 +54,10 @@ ready() {
 }
 
 start_node() { # number
-  "$belpoort" serve --data "$folder/node$1" --node-name "node$1" --grpc "127.0.0.1:${grpc[$1]}" --http "127.0.0.1:${http[$1]}" \
+  "$belpoort" serve --data "$folder/node$1" --node-name "node$1" --grpc "127.0.0.1:${grpc[$1]}" --ops "127.0.0.1:${ops[$1]}" \
     --ledger "$ledger" --redis "$cache" --log-level warn &
   nodes+=($!)
-  until ready "${http[$1]}"; do
+  until ready "${ops[$1]}"; do
     kill -0 $! 2>/dev/null || exit 1
     sleep 0.05
   done
@@ -86,8 +86,8 @@ redis-server --bind 127.0.0.1 --port "$port" --save '' --dir "$folder" --daemoni
 redis=$!
 
 echo "== Three nodes"
-declare -A grpc http
-for n in 1 2 3; do grpc[$n]=$(free_port) http[$n]=$(free_port); done
+declare -A grpc ops
+for n in 1 2 3; do grpc[$n]=$(free_port) ops[$n]=$(free_port); done
 start_node 1
 for n in 2 3; do
   install -d -m 0700 "$folder/node$n"

@@ -4,7 +4,7 @@ set -euo pipefail
 
 belpoort=bin/belpoort
 grpc=${BELPOORT_GRPC:-127.0.0.1:2357}
-http=${BELPOORT_HTTP:-127.0.0.1:2358}
+ops=${BELPOORT_OPS:-127.0.0.1:2359}
 folder=$(mktemp -d "${TMPDIR:-/tmp}/belpoort-run-XXXXXX")
 data=$folder/data
 service=
@@ -31,10 +31,10 @@ shown() {
 }
 
 ready() { # a fresh machine has no curl
-  (exec 3<>"/dev/tcp/${http%:*}/${http##*:}" && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 && grep -q ' 200 ' <&3) 2>/dev/null
+  (exec 3<>"/dev/tcp/${ops%:*}/${ops##*:}" && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 && grep -q ' 200 ' <&3) 2>/dev/null
 }
 
-"$belpoort" serve --data "$data" --grpc "$grpc" --http "$http" --log-level warn &
+"$belpoort" serve --data "$data" --grpc "$grpc" --ops "$ops" --log-level warn &
 service=$!
 until ready; do
   kill -0 "$service" 2>/dev/null || { wait "$service"; exit 1; }
@@ -59,7 +59,7 @@ shown check 010-1234502 --campaign voltwerk-demo --caller-id 050-1234567
 
 cat <<TEXT
 
-== Serving on $grpc (gRPC) and http://$http (health, metrics) until Ctrl-C. In another terminal, from here:
+== Serving on $grpc (gRPC) and http://$ops (health, metrics) until Ctrl-C. In another terminal, from here:
 
   $belpoort check 010-1234501 --campaign voltwerk-demo --caller-id 050-1234567 --data $data --address $grpc
   $belpoort explain 010-1234502 --campaign voltwerk-demo --caller-id 050-1234567 --data $data --address $grpc
@@ -69,7 +69,7 @@ cat <<TEXT
     -d '{"callee": "010-1234501", "campaign": "voltwerk-demo", "caller_id": "050-1234567"}' \\
     $grpc belpoort.v1.GatekeeperService/CheckCall
 
-  curl http://$http/metrics
+  curl http://$ops/metrics
 
 TEXT
 wait "$service"

@@ -17,6 +17,8 @@ needs=(
   "mount mount"
   "nft nftables"
   "ip iproute2"
+  "chromium chromium"
+  "promtool prometheus"
 )
 
 packages=()

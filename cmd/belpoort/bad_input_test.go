@@ -78,7 +78,7 @@ func TestServeRefusesABadFolder(t *testing.T) {
 	p := stocked(t)
 	file := write(t, t.TempDir(), "file", "")
 	serve := func(data string, more ...string) (int, string) {
-		return cli(t, append([]string{"serve", "--data", data, "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"}, more...)...)
+		return cli(t, append([]string{"serve", "--data", data, "--grpc", "127.0.0.1:0", "--ops", "127.0.0.1:0"}, more...)...)
 	}
 	if code, out := serve(p.data); code != exitFailed || !strings.Contains(out, "in use by another process") {
 		t.Errorf("in use: exit %d: %s", code, out)
@@ -129,7 +129,7 @@ func TestServeRefusesACorruptLedger(t *testing.T) {
 	if err := os.WriteFile(files[0], content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code, out := cli(t, "serve", "--data", p.data, "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
+	code, out := cli(t, "serve", "--data", p.data, "--grpc", "127.0.0.1:0", "--ops", "127.0.0.1:0")
 	if code != exitFailed || !strings.Contains(out, "corrupt") || !strings.Contains(out, filepath.Base(files[0])) {
 		t.Errorf("exit %d: %s", code, out)
 	}
@@ -140,14 +140,14 @@ func TestServeRefusesACorruptLedger(t *testing.T) {
 
 func TestConfigPrecedence(t *testing.T) {
 	dir := t.TempDir()
-	file := write(t, dir, "belpoort.yaml", "grpc: 127.0.0.1:7001\nhttp: 127.0.0.1:7002\nlog-level: warn\n")
+	file := write(t, dir, "belpoort.yaml", "grpc: 127.0.0.1:7001\nops: 127.0.0.1:7002\nlog-level: warn\n")
 	cmd := newRoot()
-	cmd.SetArgs([]string{"serve", "--config", file, "--http", "127.0.0.1:7003"})
+	cmd.SetArgs([]string{"serve", "--config", file, "--ops", "127.0.0.1:7003"})
 	serve, _, err := cmd.Find([]string{"serve"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := serve.ParseFlags([]string{"--config", file, "--http", "127.0.0.1:7003"}); err != nil {
+	if err := serve.ParseFlags([]string{"--config", file, "--ops", "127.0.0.1:7003"}); err != nil {
 		t.Fatal(err)
 	}
 	env := func(name string) (string, bool) {
@@ -158,8 +158,8 @@ func TestConfigPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := flags{serve.Flags()}
-	if f.text("grpc") != "127.0.0.1:7001" || f.text("http") != "127.0.0.1:7003" || f.text("log-level") != "debug" {
-		t.Errorf("grpc %s, http %s, log-level %s", f.text("grpc"), f.text("http"), f.text("log-level"))
+	if f.text("grpc") != "127.0.0.1:7001" || f.text("ops") != "127.0.0.1:7003" || f.text("log-level") != "debug" {
+		t.Errorf("grpc %s, ops %s, log-level %s", f.text("grpc"), f.text("ops"), f.text("log-level"))
 	}
 	for content, want := range map[string]string{
 		"grcp: x\n": ":1: grcp: unknown key", "grpc: [a\n": "yaml", "\ngrpc: {a: b}\n": ":2: grpc", "cache-mib: many\n": ":1: cache-mib",

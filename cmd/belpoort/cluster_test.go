@@ -79,7 +79,7 @@ func (c *cluster) prepareNode() *clusterNode {
 		c.t.Fatal(err)
 	}
 	n := &clusterNode{
-		process:  &process{t: c.t, data: data, grpc: freeAddress(c.t), http: freeAddress(c.t)},
+		process:  &process{t: c.t, data: data, grpc: freeAddress(c.t), ops: freeAddress(c.t)},
 		toLedger: rig.StartProxy(c.t, ledger.Host), toRedis: rig.StartProxy(c.t, c.redis.Address()),
 	}
 	ledger.Host = n.toLedger.Address()
@@ -232,7 +232,7 @@ func (c *cluster) wantAllowed(callee string, within time.Duration) {
 // metric reads one of the node's figures, by its name and labels; it waits for a node that is not ready yet.
 func (n *clusterNode) metric(name string) float64 {
 	n.t.Helper()
-	_, body := get(n.http, "/metrics")
+	_, body := get(n.ops, "/metrics")
 	for line := range strings.Lines(body) {
 		if text, is := strings.CutPrefix(strings.TrimSpace(line), name+" "); is {
 			value, err := strconv.ParseFloat(text, 64)

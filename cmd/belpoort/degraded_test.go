@@ -89,7 +89,7 @@ func (c *degraded) wantRefused(n *clusterNode, callee int) {
 	c.t.Helper()
 	answer, err := n.within(time.Second, subject(callee))
 	if err != nil || answer.GetReason() != belpoortv1.Reason_REASON_OBJECTED {
-		c.t.Errorf("%s: %v, %v; want it refused for the objection", n.http, answer, err)
+		c.t.Errorf("%s: %v, %v; want it refused for the objection", n.ops, answer, err)
 	}
 }
 
@@ -123,7 +123,7 @@ func (c *degraded) wantNormal() {
 		comesTrue(c.t, soon, "Redis is used", func() bool { return n.metric("belpoort_redis_up") == 1 })
 		comesTrue(c.t, soon, "the lease is held", func() bool { return n.metric("belpoort_lease_remaining_seconds") > 0 })
 		comesTrue(c.t, soon, "nothing waits", func() bool { return n.metric("belpoort_pending_objections") == 0 })
-		if status, body := get(n.http, "/readyz"); status != 200 {
+		if status, body := get(n.ops, "/readyz"); status != 200 {
 			c.t.Errorf("health: %d %s", status, body)
 		}
 	}
@@ -145,7 +145,7 @@ func (c *degraded) wantWithoutRedis() {
 	c.wantAllowed(subject(consenter), time.Second)
 	for _, n := range c.nodes {
 		comesTrue(c.t, soon, "Redis is known to be away", func() bool { return n.metric("belpoort_redis_up") == 0 })
-		if status, _ := get(n.http, "/readyz"); status != 200 {
+		if status, _ := get(n.ops, "/readyz"); status != 200 {
 			c.t.Errorf("health: %d; checks can be made without Redis", status)
 		}
 	}

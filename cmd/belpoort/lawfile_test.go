@@ -51,7 +51,7 @@ func TestTheLawFollowsItsFile(t *testing.T) {
 
 	write(t, dir, lawName, strings.Replace(good, "OK_LOTTERY", "OK_LOTERY", 1))
 	eventually(t, "a wrong law is counted", func() bool {
-		_, metrics := get(p.http, "/metrics")
+		_, metrics := get(p.ops, "/metrics")
 		return strings.Contains(metrics, `belpoort_file_reloads_total{file="law",result="failed"} 1`)
 	})
 	if _, answer := p.check(allowedNumber); answer["reason"] != "REASON_CONSENT_EXPIRED" {
@@ -98,7 +98,7 @@ func TestServeRefusesAWrongLaw(t *testing.T) {
 		dir := t.TempDir()
 		write(t, dir, lawName, c.law)
 		data := filepath.Join(t.TempDir(), "data")
-		code, out := cli(t, "serve", "--data", data, "--law", dir, "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
+		code, out := cli(t, "serve", "--data", data, "--law", dir, "--grpc", "127.0.0.1:0", "--ops", "127.0.0.1:0")
 		if code != exitFailed || !strings.Contains(out, c.want) || !strings.Contains(out, lawName) && name != "wrong verdicts" {
 			t.Errorf("%s: exit %d: %s", name, code, out)
 		}

@@ -32,7 +32,7 @@ import (
 // nodeOptions are what `serve` can be told.
 type nodeOptions struct {
 	data                      folder
-	grpc, http                string // addresses
+	grpc, ops                 string // addresses
 	certificate, key, clients string // TLS files; "" for none
 	plaintext                 bool   // beyond loopback without TLS
 	keys                      string // key file; "" for the data folder's own
@@ -46,20 +46,20 @@ type nodeOptions struct {
 
 // node is one running Belpoort.
 type node struct {
-	log                  *zap.Logger
-	ledger               ledger.Ledger
-	journal              *journal.Journal
-	pending              *journal.Journal // objections that the ledger could not take
-	shared               *ledger.Postgres // the ledger, where several nodes share it
-	floors               fence.Floors
-	lease                lateLease
-	fence                *fence.Fence
-	redis                *cache.Redis[*eligibility.Eligibility]
-	server               *server.Server
-	grpc                 net.Listener
-	http                 *http.Server
-	httpOn               net.Listener
-	serving, servingHTTP net.Addr
+	log                 *zap.Logger
+	ledger              ledger.Ledger
+	journal             *journal.Journal
+	pending             *journal.Journal // objections that the ledger could not take
+	shared              *ledger.Postgres // the ledger, where several nodes share it
+	floors              fence.Floors
+	lease               lateLease
+	fence               *fence.Fence
+	redis               *cache.Redis[*eligibility.Eligibility]
+	server              *server.Server
+	grpc                net.Listener
+	pages               *http.Server // for operators
+	opsOn               net.Listener
+	serving, servingOps net.Addr
 
 	stopFollowing context.CancelFunc
 	following     sync.WaitGroup
@@ -129,7 +129,7 @@ func (n *node) listen(o nodeOptions) error {
 		flag    string
 		address string
 		tls     bool
-	}{{&n.grpc, "grpc", o.grpc, o.certificate != ""}, {&n.httpOn, "http", o.http, o.certificate != ""}} {
+	}{{&n.grpc, "grpc", o.grpc, o.certificate != ""}, {&n.opsOn, "ops", o.ops, o.certificate != ""}} {
 		listener, err := net.Listen("tcp", l.address)
 		if err != nil {
 			return fmt.Errorf("--%s: %w", l.flag, err)
@@ -308,12 +308,12 @@ func (n *node) gauges(metrics *ops.Metrics) {
 
 func (n *node) servePages(o nodeOptions, metrics *ops.Metrics) error {
 	live := func() error { return errors.Join(n.journal.Err(), n.pending.Err()) }
-	n.http = &http.Server{
+	n.pages = &http.Server{
 		Handler: metrics.Handler(live, n.server.Ready), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: zap.NewStdLog(n.log),
 	}
-	listener := n.httpOn
-	n.servingHTTP = listener.Addr()
+	listener := n.opsOn
+	n.servingOps = listener.Addr()
 	if o.certificate != "" {
 		config, err := server.TLSConfig(server.HTTP, o.certificate, o.key, o.clients, nil)
 		if err != nil {
@@ -321,9 +321,9 @@ func (n *node) servePages(o nodeOptions, metrics *ops.Metrics) error {
 		}
 		listener = tls.NewListener(listener, config)
 	}
-	n.httpOn = nil // the server closes it
+	n.opsOn = nil // the server closes it
 	go func() {
-		if err := n.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := n.pages.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			n.log.Error("metrics and health are no longer served", zap.Error(err))
 		}
 	}()
@@ -352,13 +352,13 @@ func (n *node) stop() error {
 		defer cancel()
 		errs = append(errs, n.server.Stop(ctx))
 	}
-	for _, l := range []net.Listener{n.grpc, n.httpOn} {
+	for _, l := range []net.Listener{n.grpc, n.opsOn} {
 		if l != nil {
 			errs = append(errs, l.Close())
 		}
 	}
-	if n.http != nil {
-		errs = append(errs, n.http.Close())
+	if n.pages != nil {
+		errs = append(errs, n.pages.Close())
 	}
 	if n.fence != nil {
 		errs = append(errs, n.leave())
@@ -424,4 +424,4 @@ func keyEntry(id, sum string, roles, organisations []string) string {
 
 func (n *node) addr() net.Addr { return n.serving }
 
-func (n *node) httpAddr() net.Addr { return n.servingHTTP }
+func (n *node) opsAddr() net.Addr { return n.servingOps }

@@ -216,7 +216,7 @@ func TestNoNumberLeaksIntoFilesLogsOrMetrics(t *testing.T) {
 		p.cli("check", n, "--campaign", "none", "--caller-id", n)
 		p.cli("check", n, "--campaign", "volt", "--caller-id", n)
 	}
-	_, metrics := get(p.http, "/metrics")
+	_, metrics := get(p.ops, "/metrics")
 	p.stop()
 	places := map[string][]byte{"log": []byte(p.log.String()), "metrics": []byte(metrics)}
 	_ = filepath.WalkDir(p.data, func(path string, d os.DirEntry, err error) error {
@@ -242,7 +242,7 @@ func TestHealthAndMetrics(t *testing.T) {
 	p.check(allowedNumber)
 	p.check("06-87654321")
 	for path, want := range map[string]string{"/livez": "ok", "/readyz": "ok", "/metrics": "belpoort_journal_lag_records"} {
-		if status, body := get(p.http, path); status != 200 || !strings.Contains(body, want) {
+		if status, body := get(p.ops, path); status != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
 	}

@@ -99,7 +99,7 @@ func (c *cluster) metric(name string) float64 {
 	c.t.Helper()
 	sum := 0.0
 	for _, n := range c.nodes {
-		_, page := get(n.http, "/metrics")
+		_, page := get(n.ops, "/metrics")
 		for line := range strings.Lines(page) {
 			if text, is := strings.CutPrefix(line, name+" "); is {
 				value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
@@ -168,7 +168,7 @@ func TestWrongServersAreRefusedAtTheStart(t *testing.T) {
 			if data == "" {
 				data = filepath.Join(t.TempDir(), "data")
 			}
-			code, out := cli(t, append([]string{"serve", "--data", data, "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"}, one.args...)...)
+			code, out := cli(t, append([]string{"serve", "--data", data, "--grpc", "127.0.0.1:0", "--ops", "127.0.0.1:0"}, one.args...)...)
 			if code == exitOK || !strings.Contains(out, one.says) || strings.Contains(out, "secret@") {
 				t.Errorf("exit %d: %s\nwant %q", code, out, one.says)
 			}

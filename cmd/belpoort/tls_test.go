@@ -81,7 +81,7 @@ func TestServeWithTLS(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	go func() {
 		var out bytes.Buffer
-		code := run(ctx, []string{"serve", "--data", data, "--grpc", grpc, "--http", web, "--tls-cert", a.file("server.crt"),
+		code := run(ctx, []string{"serve", "--data", data, "--grpc", grpc, "--ops", web, "--tls-cert", a.file("server.crt"),
 			"--tls-key", a.file("server.key"), "--tls-client-ca", a.file("ca.crt"), "--log-level", "warn"}, nil, &out, &out)
 		done <- code
 	}()
