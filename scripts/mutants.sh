@@ -23,7 +23,7 @@ check_table() {
 }
 
 # runs binary package test: prints the output of the chosen tests, run where `go test` runs them.
-runs() { (cd "$2" && "$1" -test.v -test.timeout 5m -test.run "$3" 2>&1); }
+runs() { (cd "$2" && "$1" -test.v -test.timeout 10m -test.run "$3" 2>&1); }
 
 catches() { # tag package test
   local base="$scratch/$(tr / _ <<<"$2").test" mutant="$scratch/mutant.test" output
