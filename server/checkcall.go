@@ -30,10 +30,10 @@ type gatekeeper struct {
 	s *Server
 }
 
-// CheckCall decides one call. Whatever goes wrong is an error, and never an ALLOW.
+// CheckCall decides one call, once however often its client asks. Whatever goes wrong is an error, and never an ALLOW.
 func (g *gatekeeper) CheckCall(ctx context.Context, req *belpoortv1.CheckCallRequest) (*belpoortv1.CheckCallResponse, error) {
-	s, arrived, began := g.s, time.Now(), g.s.uptime()
-	issued := s.clock()
+	s := g.s
+	came := arrival{at: time.Now(), issued: s.clock(), uptime: s.uptime()}
 	if !s.proven.Load() {
 		return nil, fail(codes.Unavailable, ReasonNotServing, "the service is not ready")
 	}
@@ -43,6 +43,28 @@ func (g *gatekeeper) CheckCall(ctx context.Context, req *belpoortv1.CheckCallReq
 	default:
 		return nil, s.shed(ctx)
 	}
+	turn, err := s.repeats.take(ctx, req, came.uptime)
+	if err != nil {
+		return nil, err
+	}
+	defer turn.end()
+	if again := s.answerAgain(turn); again != nil {
+		return again, nil
+	}
+	return s.checkCall(ctx, req, came, turn)
+}
+
+// arrival is when a check came in.
+type arrival struct {
+	at     time.Time     // for its duration
+	issued time.Time     // by the clock: what its permit counts from
+	uptime time.Duration // by the clock that nobody sets
+}
+
+// checkCall decides a call that was not decided before, again and again while facts about its callee come in.
+func (s *Server) checkCall(
+	ctx context.Context, req *belpoortv1.CheckCallRequest, came arrival, turn *asked,
+) (*belpoortv1.CheckCallResponse, error) {
 	for range maxRounds {
 		q, err := s.question(ctx, req)
 		if err != nil {
@@ -62,7 +84,7 @@ func (g *gatekeeper) CheckCall(ctx context.Context, req *belpoortv1.CheckCallReq
 		if !s.mayStand(q, k) {
 			continue
 		}
-		token, err := s.permitFor(q, m, issued)
+		token, err := s.permitFor(q, m, came.issued)
 		if err != nil {
 			return nil, err
 		}
@@ -72,15 +94,16 @@ func (g *gatekeeper) CheckCall(ctx context.Context, req *belpoortv1.CheckCallReq
 		if d.Verdict == eligibility.Allow && !s.mayStand(q, k) {
 			continue // a fact came in while the ALLOW went to disk; it was never answered
 		}
-		if d.Verdict == eligibility.Allow && s.uptime()-began > maxAllowAge && !mutantNoAgeLimit {
+		if d.Verdict == eligibility.Allow && s.uptime()-came.uptime > maxAllowAge && !mutantNoAgeLimit {
 			return nil, fail(codes.Unavailable, ReasonTooLate, "the answer comes too late to be dialed on")
 		}
 		s.settleHold(q, m)
-		s.noteDecision(m, time.Since(arrived))
+		s.noteDecision(m, time.Since(came.at))
 		answer := answerOf(q, m, d.RetryTime)
 		if token != "" {
-			answer.Permit, answer.PermitExpireTime = token, timestamppb.New(issued.Add(validFor))
+			answer.Permit, answer.PermitExpireTime = token, timestamppb.New(came.issued.Add(validFor))
 		}
+		turn.keep(&given{came, q.token, q.force, k.e, d, answer}, k)
 		return answer, nil
 	}
 	return nil, fail(codes.Unavailable, ReasonCalleeBusy, "facts about this callee come in faster than they can be decided on")

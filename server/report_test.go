@@ -23,15 +23,20 @@ func reportOf(permit string) *belpoortv1.ReportCallRequest {
 	}
 }
 
+// fewAttempts is the tests' catalogue with so many attempts a day for the first campaign.
+func fewAttempts(perDay float64) *belpoortv1.Catalogue {
+	few := testCatalogue()
+	few.Campaigns[0].Policy.Fields["max_attempts"] = structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{
+		"per_day": structpb.NewNumberValue(perDay), "per_campaign": structpb.NewNumberValue(8),
+	}})
+	return few
+}
+
 // startAllowed is a node with a call that was allowed, of two a day.
 func startAllowed(t *testing.T) (*node, *belpoortv1.CheckCallResponse) {
 	t.Helper()
 	n := startNode(t, nil)
-	few := testCatalogue()
-	few.Campaigns[0].Policy.Fields["max_attempts"] = structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{
-		"per_day": structpb.NewNumberValue(2), "per_campaign": structpb.NewNumberValue(8),
-	}})
-	n.apply(few)
+	n.apply(fewAttempts(2))
 	n.record(knownCallee, consentOf("c", "acme"), "consent")
 	answer := n.mustCheck(knownCallee)
 	n.wants(answer, eligibility.Allow, eligibility.OKConsent)

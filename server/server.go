@@ -123,6 +123,7 @@ type Server struct {
 	permits   Permits
 	journal   Journal
 	pending   *pendingObjections
+	repeats   *repeats
 	ring      *keyring.Ring
 	keys      *Keys
 	log       *zap.Logger
@@ -173,7 +174,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		facts:    newFactReader(c.Facts, c.LedgerReads, c.Clock),
 		appender: c.Appender, decisions: c.Decisions, cache: c.Cache, attempts: c.Attempts, floors: c.Floors, lease: c.Lease, permits: c.Permits,
-		journal: c.Journal, pending: newPendingObjections(c.Pending), uptime: c.Uptime, allowWindow: c.AllowWindow,
+		journal: c.Journal, pending: newPendingObjections(c.Pending), repeats: newRepeats(), uptime: c.Uptime, allowWindow: c.AllowWindow,
 		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, clock: c.Clock, parseLaw: c.ParseLaw,
 		checks: make(chan struct{}, c.Checks), writes: make(chan struct{}, maxWrites), health: health.NewServer(), served: make(chan error, 1),
 	}

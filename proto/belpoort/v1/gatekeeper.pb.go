@@ -41,7 +41,9 @@ type CheckCallRequest struct {
 	Mode Mode `protobuf:"varint,6,opt,name=mode,proto3,enum=belpoort.v1.Mode" json:"mode,omitempty"`
 	// Overrides how the campaign dials.
 	Dialing Dialing `protobuf:"varint,7,opt,name=dialing,proto3,enum=belpoort.v1.Dialing" json:"dialing,omitempty"`
-	// The client's own id for this question, at most 128 bytes; kept with the decision.
+	// The client's own id for this question, at most 128 bytes; kept with the decision. The same question under the same id, asked
+	// again at the same node while its permit may be dialed on, gets the same answer with the same decision and permit, unless
+	// something has changed. Empty: every question is a call of its own.
 	RequestId string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Only asks: nothing is journalled, no permit, no attempt. The verdict must not be used to dial.
 	DryRun        bool `protobuf:"varint,9,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`

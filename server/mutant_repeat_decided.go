@@ -1,0 +1,5 @@
+//go:build mutant_repeat_decided
+
+package server
+
+const mutantRepeatDecided = true

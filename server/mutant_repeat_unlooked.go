@@ -1,0 +1,5 @@
+//go:build mutant_repeat_unlooked
+
+package server
+
+const mutantRepeatUnlooked = true
