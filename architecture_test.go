@@ -135,12 +135,18 @@ var rooms = []room{
 		because: "the doors declare the small interfaces they need; the stores behind them are chosen in cmd",
 	},
 	{
+		path:      "client",
+		imports:   []string{"proto/belpoort/v1"},
+		libraries: []string{"google.golang.org/grpc", "google.golang.org/protobuf"},
+		because:   "dialers compile it into themselves, so it brings the API and nothing of the service",
+	},
+	{
 		path: "cmd/belpoort",
 		imports: []string{
 			"bench", "cache", "callerid", "eligibility", "eligibility/law", "examples", "fence", "journal", "keyring", "ledger", "loader",
 			"ops", "permit", "proto/belpoort/v1", "record", "scenario", "server", "telephony",
 		},
-		inTests: []string{"rig"},
+		inTests: []string{"client", "rig"},
 		libraries: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "go.uber.org/zap", "go.yaml.in/yaml/v3",
 			"google.golang.org/grpc", "google.golang.org/protobuf",

@@ -1,0 +1,5 @@
+//go:build !mutant_client_any_age
+
+package client
+
+const mutantAnyAge = false

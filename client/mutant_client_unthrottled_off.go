@@ -1,0 +1,5 @@
+//go:build !mutant_client_unthrottled
+
+package client
+
+const mutantUnthrottled = false
