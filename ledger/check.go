@@ -3,6 +3,7 @@ package ledger
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -65,10 +66,39 @@ func checkDecision(d *Decision) error {
 			return err
 		}
 	}
+	if d.CallID != "" {
+		if err := checkCallID(d.CallID); err != nil {
+			return err
+		}
+	}
 	if d.Time.Year() < 1970 || d.Time.Year() > 2200 {
 		return fmt.Errorf("%w: time %v is not between 1970 and 2200", ErrInvalid, d.Time)
 	}
 	return checkSize("payload", len(d.Payload), MaxPayload)
+}
+
+func checkCallID(id string) error {
+	if err := checkKey("call id", id); err != nil {
+		return err
+	}
+	return checkSize("call id", len(id), MaxCallID)
+}
+
+func checkLimit(limit int) error {
+	if limit < 1 || limit > MaxTail {
+		return fmt.Errorf("%w: limit is %d, want 1 to %d", ErrInvalid, limit, MaxTail)
+	}
+	return nil
+}
+
+// checkKinds gives the kinds without repetition.
+func checkKinds(kinds []int32) ([]int32, error) {
+	if len(kinds) < 1 || len(kinds) > MaxKinds {
+		return nil, fmt.Errorf("%w: %d kinds, want 1 to %d", ErrInvalid, len(kinds), MaxKinds)
+	}
+	kinds = slices.Clone(kinds)
+	slices.Sort(kinds)
+	return slices.Compact(kinds), nil
 }
 
 // checkKey keeps to what every engine can store and compare as text.

@@ -91,6 +91,11 @@ func TestQueriesUseAnIndex(t *testing.T) {
 		tipQuery:       "SEARCH head USING INTEGER PRIMARY KEY (rowid=?); SCALAR SUBQUERY 1; SEARCH facts",
 		decisionQuery:  "SEARCH decisions USING INDEX sqlite_autoindex_decisions_1 (id=?)",
 
+		byCallQuery:      "SEARCH decisions USING INDEX decisions_call (call_id=?)",
+		allowedQuery:     "SEARCH decisions USING INDEX decisions_number (number>?)",
+		allowedFromQuery: "SCAN CONSTANT ROW; SCALAR SUBQUERY 1; SEARCH decisions USING COVERING INDEX decisions_allowed (time>?); SCALAR SUBQUERY 2; SEARCH allowed USING INTEGER PRIMARY KEY (rowid=?)",
+		ofKindQuery:      "SEARCH facts USING INDEX facts_kind (kind=? AND rowid>? AND rowid<?)",
+
 		latestDecisionsQuery: "SEARCH decisions USING INDEX decisions_callee (callee=?); USE TEMP B-TREE FOR LAST TERM OF ORDER BY",
 	} {
 		if got := plan(t, s, query); got != want {
@@ -101,7 +106,7 @@ func TestQueriesUseAnIndex(t *testing.T) {
 
 func plan(t *testing.T, s *SQLite, query string) string {
 	t.Helper()
-	rows, err := s.writer.conn.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, 1, 1, 1)
+	rows, err := s.writer.conn.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, 1, 1, 1, 1)
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}

@@ -5,9 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
-
-	"github.com/belpoort/belpoort/eligibility"
 )
 
 // Place is how far a journal has been shipped.
@@ -56,12 +53,30 @@ func (s *SQLite) ShipDecisions(ctx context.Context, source string, from, through
 }
 
 func (w writer) insertDecisions(decisions []Decision) error {
+	next, err := w.numbersFor(decisions)
+	if err != nil {
+		return err
+	}
 	args := make([]any, 0, len(decisions)*decisionRows.columns)
 	for i := range decisions {
 		d := &decisions[i]
-		args = append(args, d.ID[:], d.Time.UnixNano(), d.Callee[:], d.Campaign, int64(d.Verdict), int64(d.Reason), stored(d.Payload))
+		var number any
+		if d.allows() {
+			number, next = next, next+1
+		}
+		args = append(args, d.ID[:], d.Time.UnixNano(), d.Callee[:], d.Campaign, int64(d.Verdict), int64(d.Reason), d.CallID, number, stored(d.Payload))
 	}
 	return w.insert(decisionRows, args)
+}
+
+// numbersFor takes a number for each ALLOW, and gives the first.
+func (w writer) numbersFor(decisions []Decision) (first int64, err error) {
+	n := countAllows(decisions)
+	if n == 0 {
+		return 0, nil
+	}
+	err = w.row(takeNumbersQuery, n, &first)
+	return first - n + 1, err
 }
 
 // stored makes an empty value of a nil one, which SQLite would take for NULL.
@@ -70,54 +85,6 @@ func stored(b []byte) []byte {
 		return []byte{}
 	}
 	return b
-}
-
-// Decision is the decision with an id.
-func (s *SQLite) Decision(ctx context.Context, id [16]byte) (Decision, error) {
-	d := Decision{ID: id}
-	err := s.read(ctx, func(r reader) error {
-		var nanoseconds int64
-		var callee []byte
-		err := r.row(decisionQuery, id[:], &nanoseconds, &callee, &d.Campaign, &d.Verdict, &d.Reason, &d.Payload)
-		d.Time = time.Unix(0, nanoseconds).UTC()
-		copy(d.Callee[:], callee)
-		return found(err)
-	})
-	if err != nil {
-		return Decision{}, err
-	}
-	return d, nil
-}
-
-// LatestDecisions is what was decided about a callee, newest first.
-func (s *SQLite) LatestDecisions(ctx context.Context, callee eligibility.CalleeToken, limit int) ([]Decision, error) {
-	if limit < 1 || limit > MaxTail {
-		return nil, fmt.Errorf("%w: limit is %d, want 1 to %d", ErrInvalid, limit, MaxTail)
-	}
-	var decisions []Decision
-	err := s.read(ctx, func(r reader) error {
-		rows, err := r.query(latestDecisionsQuery, callee[:], limit)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() && ctx.Err() == nil {
-			d := Decision{Callee: callee}
-			var id []byte
-			var nanoseconds int64
-			if err := rows.Scan(&id, &nanoseconds, &d.Campaign, &d.Verdict, &d.Reason, &d.Payload); err != nil {
-				return err
-			}
-			d.Time = time.Unix(0, nanoseconds).UTC()
-			copy(d.ID[:], id)
-			decisions = append(decisions, d)
-		}
-		return errors.Join(rows.Err(), ctx.Err())
-	})
-	if err != nil {
-		return nil, err
-	}
-	return decisions, nil
 }
 
 const deploymentKey = "deployment_id"

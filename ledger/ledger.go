@@ -20,6 +20,8 @@ import (
 // Limits on what a ledger takes from outside.
 const (
 	MaxKey       = 256       // bytes of a request key, reference, journal source, campaign or metadata key
+	MaxCallID    = 128       // bytes of a dialer's own id of a call
+	MaxKinds     = 32        // kinds in one question of OfKinds
 	MaxPayload   = 256 << 10 // bytes of a fact's or decision's payload, and of a metadata value
 	MaxSealed    = 1 << 10   // bytes of a sealed number
 	MaxFacts     = 100_000   // facts in one Append; a call of that size keeps others waiting for about a second
@@ -111,13 +113,34 @@ type Snapshot struct {
 
 // Decision is one answered check.
 type Decision struct {
+	// ID begins with Time in milliseconds, 48 bits, so that the order of ids is that of times.
 	ID       [16]byte
 	Time     time.Time // kept to the nanosecond, given back in UTC
 	Callee   eligibility.CalleeToken
 	Campaign string
+	Verdict  int32 // an eligibility.Verdict
+	Reason   int32
+	// CallID is the dialer's own id of the call, at most MaxCallID bytes, "" for none. Several decisions may have one.
+	CallID  string
+	Payload []byte
+}
+
+// DecisionFilter says which decisions are asked for; what is zero does not matter.
+type DecisionFilter struct {
+	Campaign string
+	Callee   eligibility.CalleeToken
 	Verdict  int32
 	Reason   int32
-	Payload  []byte
+	From     time.Time // decided at or after
+	Until    time.Time // decided before
+	Before   [16]byte  // only ids below this one: the last id of one answer goes on with the next
+}
+
+// Shipped is an ALLOW that has reached the ledger.
+type Shipped struct {
+	Decision
+	// Number rises in the order in which ALLOWs reached the ledger, from 1; there may be gaps.
+	Number uint64
 }
 
 // VerifyReport is the result of walking the whole chain.
@@ -156,6 +179,9 @@ type Ledger interface {
 	// Tail gives the facts after a position, in order, at most limit (1 to MaxTail). It may give fewer than there
 	// are, to bound memory, but none only when there are none.
 	Tail(ctx context.Context, after uint64, limit int) ([]Entry, error)
+	// OfKinds gives the facts of some kinds (1 to MaxKinds) after a position, in order, at most limit (1 to MaxTail), and
+	// the ledger's last position: fewer than limit are all there are up to that head.
+	OfKinds(ctx context.Context, kinds []int32, after uint64, limit int) (entries []Entry, head uint64, err error)
 	// Wait returns nil as soon as the head is beyond after.
 	Wait(ctx context.Context, after uint64) error
 	// Head is the last position, 0 for an empty ledger.
@@ -174,6 +200,17 @@ type Ledger interface {
 
 	// LatestDecisions gives a callee's decisions, newest first, at most limit (1 to MaxTail).
 	LatestDecisions(ctx context.Context, callee eligibility.CalleeToken, limit int) ([]Decision, error)
+	// DecisionsByCall gives the decisions with a dialer's id of the call, newest first, at most limit (1 to MaxTail).
+	DecisionsByCall(ctx context.Context, callID string, limit int) ([]Decision, error)
+	// ListDecisions gives decisions, newest first by id, at most limit (1 to MaxTail).
+	ListDecisions(ctx context.Context, f DecisionFilter, limit int) ([]Decision, error)
+	// AllowedAfter gives the ALLOWs with a Number above after, in its order, at most limit (1 to MaxTail). Numbers become
+	// visible in order: who goes on after the last one misses none and sees each once. ALLOWs that were recorded before
+	// the ledger numbered them have no Number and are not given.
+	AllowedAfter(ctx context.Context, after uint64, limit int) ([]Shipped, error)
+	// AllowedFrom gives a number for AllowedAfter: every ALLOW decided at or after t, whether it has reached the ledger
+	// already or not, is numbered above it.
+	AllowedFrom(ctx context.Context, t time.Time) (after uint64, err error)
 
 	// DeploymentID is drawn at random when the ledger is created and never changes.
 	DeploymentID(ctx context.Context) ([16]byte, error)

@@ -2,15 +2,12 @@ package ledger
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/belpoort/belpoort/eligibility"
 )
 
 const (
@@ -21,6 +18,8 @@ const (
 	postgresSetMeta   = "INSERT INTO meta AS m (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = m.value RETURNING value"
 
 	postgresShipment = "CREATE TEMPORARY TABLE IF NOT EXISTS shipment (LIKE decisions) ON COMMIT DELETE ROWS"
+	// The row stays locked until the commit, so that numbers become visible in their order.
+	postgresTakeNumbers = "UPDATE allowed SET number = number + $1 WHERE id = 1 RETURNING number"
 	// In order of id, so that shipments that overlap do not deadlock.
 	postgresUnload = "INSERT INTO decisions SELECT * FROM shipment ORDER BY id ON CONFLICT (id) DO NOTHING"
 )
@@ -49,6 +48,10 @@ func (p *Postgres) ShipDecisions(ctx context.Context, source string, from, throu
 	if err := p.during(ctx, p.addMonths); err != nil {
 		return err
 	}
+	var numbers []*int64
+	if mutantNumberAtBegin {
+		numbers, _ = takeNumbers(ctx, p.writing, decisions)
+	}
 	return p.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		var place uint64
 		if err := tx.QueryRow(ctx, postgresLockPlace, source).Scan(&place); err != nil || place >= through {
@@ -57,7 +60,13 @@ func (p *Postgres) ShipDecisions(ctx context.Context, source string, from, throu
 		if place != from {
 			return fmt.Errorf("%w: the place of %s is %d, the decisions start at %d", ErrPlace, source, place, from)
 		}
-		if err := shipAll(ctx, tx, decisions); err != nil {
+		if !mutantNumberAtBegin {
+			var err error
+			if numbers, err = takeNumbers(ctx, tx, decisions); err != nil {
+				return err
+			}
+		}
+		if err := shipAll(ctx, tx, decisions, numbers); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, postgresMovePlace, source, int64(through))
@@ -65,17 +74,43 @@ func (p *Postgres) ShipDecisions(ctx context.Context, source string, from, throu
 	})
 }
 
-func shipAll(ctx context.Context, tx pgx.Tx, decisions []Decision) error {
+// one answers a question for one number: a transaction, or a pool.
+type one interface {
+	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
+}
+
+// takeNumbers gives each ALLOW its number; the others have none.
+func takeNumbers(ctx context.Context, from one, decisions []Decision) ([]*int64, error) {
+	numbers := make([]*int64, len(decisions))
+	n := countAllows(decisions)
+	if n == 0 {
+		return numbers, nil
+	}
+	var last int64
+	if err := from.QueryRow(ctx, postgresTakeNumbers, n).Scan(&last); err != nil {
+		return nil, err
+	}
+	next := last - n + 1
+	for i := range decisions {
+		if decisions[i].allows() {
+			number := next
+			numbers[i], next = &number, next+1
+		}
+	}
+	return numbers, nil
+}
+
+func shipAll(ctx context.Context, tx pgx.Tx, decisions []Decision, numbers []*int64) error {
 	if len(decisions) == 0 {
 		return nil
 	}
 	if _, err := tx.Exec(ctx, postgresShipment); err != nil {
 		return err
 	}
-	columns := []string{"id", "time", "callee", "campaign", "verdict", "reason", "payload"}
+	columns := []string{"id", "time", "callee", "campaign", "verdict", "reason", "call_id", "number", "payload"}
 	_, err := tx.CopyFrom(ctx, pgx.Identifier{"pg_temp", "shipment"}, columns, pgx.CopyFromSlice(len(decisions), func(i int) ([]any, error) {
 		d := &decisions[i]
-		return []any{d.ID[:], d.Time.UnixNano(), d.Callee[:], d.Campaign, d.Verdict, d.Reason, stored(d.Payload)}, nil
+		return []any{d.ID[:], d.Time.UnixNano(), d.Callee[:], d.Campaign, d.Verdict, d.Reason, d.CallID, numbers[i], stored(d.Payload)}, nil
 	}))
 	if err != nil {
 		return err
@@ -121,58 +156,6 @@ func (p *Postgres) addMonth(ctx context.Context, month time.Time) error {
 		return nil
 	}
 	return err
-}
-
-// firstID is the least id of a decision made at or after an instant.
-func firstID(at time.Time) []byte {
-	var milliseconds [8]byte
-	binary.BigEndian.PutUint64(milliseconds[:], uint64(at.UnixMilli()))
-	return append(milliseconds[2:], make([]byte, 10)...)
-}
-
-// Decision is the decision with an id.
-func (p *Postgres) Decision(ctx context.Context, id [16]byte) (Decision, error) {
-	found, err := p.decisions(ctx, postgresDecision, id[:])
-	if err != nil {
-		return Decision{}, err
-	}
-	if len(found) == 0 {
-		return Decision{}, ErrNotFound
-	}
-	return found[0], nil
-}
-
-// LatestDecisions is what was decided about a callee, newest first.
-func (p *Postgres) LatestDecisions(ctx context.Context, callee eligibility.CalleeToken, limit int) ([]Decision, error) {
-	if limit < 1 || limit > MaxTail {
-		return nil, fmt.Errorf("%w: limit is %d, want 1 to %d", ErrInvalid, limit, MaxTail)
-	}
-	return p.decisions(ctx, postgresLatestDecisions, callee[:], limit)
-}
-
-func (p *Postgres) decisions(ctx context.Context, query string, args ...any) (decisions []Decision, err error) {
-	err = p.read(ctx, func(ctx context.Context) error {
-		rows, err := p.reading.Query(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		decisions, err = pgx.CollectRows(rows, scanDecision)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return decisions, nil
-}
-
-func scanDecision(found pgx.CollectableRow) (d Decision, err error) {
-	var nanoseconds int64
-	var id, callee []byte
-	err = found.Scan(&id, &nanoseconds, &callee, &d.Campaign, &d.Verdict, &d.Reason, &d.Payload)
-	d.Time = time.Unix(0, nanoseconds).UTC()
-	copy(d.ID[:], id)
-	copy(d.Callee[:], callee)
-	return d, err
 }
 
 // DeploymentID is the name drawn when the ledger was created.

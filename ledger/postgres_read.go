@@ -31,18 +31,22 @@ const (
 			FROM facts WHERE position > $1 ORDER BY position LIMIT $2
 		) t WHERE before < $3) f ON true` + postgresOrder
 
-	postgresHead            = "SELECT position FROM head WHERE id = 1"
-	postgresTip             = "SELECT position, record_time, hash, coalesce((SELECT max(position) FROM facts), 0) FROM head WHERE id = 1"
-	postgresNumber          = "SELECT sealed_number FROM callees WHERE token = $1"
-	postgresPlace           = "SELECT place FROM places WHERE source = $1"
-	postgresMeta            = "SELECT value FROM meta WHERE key = $1"
-	postgresDecision        = "SELECT id, time, callee, campaign, verdict, reason, payload FROM decisions WHERE id = $1"
-	postgresLatestDecisions = "SELECT id, time, callee, campaign, verdict, reason, payload FROM decisions WHERE callee = $1 ORDER BY time DESC, id DESC LIMIT $2"
+	// A comparison of rows starts in the index at the position; "kind = k AND position > $2" may walk all facts instead.
+	postgresOfKinds = postgresColumns + `LATERAL (
+		SELECT t.* FROM unnest($1::int[]) k (kind) CROSS JOIN LATERAL (
+			SELECT * FROM facts WHERE (facts.kind, position) > (k.kind, $2) AND facts.kind <= k.kind ORDER BY facts.kind, position LIMIT $3
+		) t ORDER BY t.position LIMIT $3) f ON true` + postgresOrder
+
+	postgresHead   = "SELECT position FROM head WHERE id = 1"
+	postgresTip    = "SELECT position, record_time, hash, coalesce((SELECT max(position) FROM facts), 0) FROM head WHERE id = 1"
+	postgresNumber = "SELECT sealed_number FROM callees WHERE token = $1"
+	postgresPlace  = "SELECT place FROM places WHERE source = $1"
+	postgresMeta   = "SELECT value FROM meta WHERE key = $1"
 )
 
 // postgresReads are prepared on every connection that reads.
-var postgresReads = []string{postgresFacts, postgresEntry, postgresReference, postgresLatest, postgresTail, postgresHead,
-	postgresTip, postgresNumber, postgresPlace, postgresMeta, postgresDecision, postgresLatestDecisions}
+var postgresReads = []string{postgresFacts, postgresEntry, postgresReference, postgresLatest, postgresTail, postgresOfKinds, postgresHead,
+	postgresTip, postgresNumber, postgresPlace, postgresMeta, postgresDecision, postgresLatestDecisions, postgresByCall, postgresAllowed, postgresAllowedFrom}
 
 // stoppedAt is a position, or what limits one, as PostgreSQL's integer.
 func stoppedAt(position uint64) int64 { return int64(min(position, math.MaxInt64)) }
@@ -104,14 +108,25 @@ func (p *Postgres) ByReference(ctx context.Context, reference string) (Entry, er
 
 // Tail is what follows a position.
 func (p *Postgres) Tail(ctx context.Context, after uint64, limit int) ([]Entry, error) {
-	if limit < 1 || limit > MaxTail {
-		return nil, fmt.Errorf("%w: limit %d, want 1 to %d", ErrInvalid, limit, MaxTail)
+	if err := checkLimit(limit); err != nil {
+		return nil, err
 	}
 	entries, head, err := p.entries(ctx, postgresTail, stoppedAt(after), limit, maxBytes)
 	if err != nil || after >= head {
 		return nil, err
 	}
 	return entries, p.gapless(after, entries)
+}
+
+// OfKinds is what follows a position of some kinds.
+func (p *Postgres) OfKinds(ctx context.Context, kinds []int32, after uint64, limit int) (entries []Entry, head uint64, err error) {
+	if err := checkLimit(limit); err != nil {
+		return nil, 0, err
+	}
+	if kinds, err = checkKinds(kinds); err != nil {
+		return nil, 0, err
+	}
+	return p.entries(ctx, postgresOfKinds, kinds, stoppedAt(after), limit)
 }
 
 // entries reads facts and checks each payload against its hash.

@@ -13,7 +13,7 @@ import (
 const oldestPostgres = 140000 // as server_version_num writes it
 
 // postgresTables are the names that another application's tables must not have.
-var postgresTables = []string{"facts", "head", "callees", "decisions", "places", "meta", "nodes"}
+var postgresTables = []string{"facts", "head", "callees", "decisions", "places", "meta", "nodes", "allowed"}
 
 const (
 	postgresReadSettings = `SELECT current_setting('server_version_num')::int, current_setting('server_version'),
@@ -27,7 +27,7 @@ const (
 		SELECT privilege || ' on ' || name AS want FROM (VALUES
 			('facts', 'SELECT'), ('facts', 'INSERT'), ('head', 'SELECT'), ('head', 'UPDATE'), ('callees', 'SELECT'), ('callees', 'INSERT'),
 			('decisions', 'SELECT'), ('decisions', 'INSERT'), ('places', 'SELECT'), ('places', 'INSERT'), ('places', 'UPDATE'),
-			('meta', 'SELECT'), ('meta', 'INSERT'), ('meta', 'UPDATE'),
+			('meta', 'SELECT'), ('meta', 'INSERT'), ('meta', 'UPDATE'), ('allowed', 'SELECT'), ('allowed', 'UPDATE'),
 			('nodes', 'SELECT'), ('nodes', 'INSERT'), ('nodes', 'UPDATE'), ('nodes', 'DELETE')) rights (name, privilege)
 		WHERE NOT has_table_privilege(name, privilege)
 		UNION ALL SELECT 'USAGE on announcements' WHERE NOT has_sequence_privilege('announcements', 'USAGE')

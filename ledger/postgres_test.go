@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -228,4 +229,66 @@ func TestDecisionsLieByMonth(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// TestAllowsBecomeVisibleInOrder: a shipment that began first, but is held up until another one is committed, is not
+// passed over by a reader that has gone on.
+func TestAllowsBecomeVisibleInOrder(t *testing.T) {
+	url := rig.SharedPostgres(t).Database(t)
+	l, other := openPostgres(t, url, ledger.Options{}), openPostgres(t, url, ledger.Options{})
+	allow := func(n byte) []ledger.Decision {
+		return []ledger.Decision{{ID: [16]byte{n}, Time: time.Now(), Verdict: 1}}
+	}
+	if err := l.ShipDecisions(t.Context(), "held up", 0, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	held := make(chan error, 1)
+	rig.Query(t, url, func(conn *pgx.Conn) error {
+		tx, err := conn.Begin(t.Context())
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(t.Context(), "SELECT FROM places WHERE source = 'held up' FOR UPDATE"); err != nil {
+			return err
+		}
+		go func() { held <- l.ShipDecisions(context.Background(), "held up", 1, 2, allow(1)) }()
+		waitUntilBlocked(t, conn)
+		if err := other.ShipDecisions(t.Context(), "quick", 0, 1, allow(2)); err != nil {
+			t.Error(err)
+		}
+		wantAllowed(t, l, 0, 2)
+		return tx.Rollback(t.Context())
+	})
+	if err := <-held; err != nil {
+		t.Fatal(err)
+	}
+	first, _ := l.AllowedAfter(t.Context(), 0, 10)
+	for _, s := range first {
+		if s.ID[0] == 2 {
+			wantAllowed(t, l, s.Number, 1)
+		}
+	}
+}
+
+func wantAllowed(t *testing.T, l ledger.Ledger, after uint64, want byte) {
+	t.Helper()
+	got, err := l.AllowedAfter(t.Context(), after, 10)
+	if err != nil || len(got) != 1 || got[0].ID[0] != want {
+		t.Errorf("after %d: %+v, %v; want decision %d", after, got, err, want)
+	}
+}
+
+func waitUntilBlocked(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
+	for range 1000 {
+		var blocked bool
+		if err := conn.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND transactionid IS NOT NULL)").Scan(&blocked); err != nil {
+			t.Fatal(err)
+		}
+		if blocked {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatal("nobody waits for the lock")
 }

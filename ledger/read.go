@@ -1,11 +1,13 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,14 +22,12 @@ const (
 	entryQuery     = entryColumns + "WHERE position = ?"
 	referenceQuery = entryColumns + "WHERE reference = ? AND position <= ?"
 	// A bare LIMIT ? makes SQLite plan the query anew for every new value, which doubles its time.
-	tailQuery     = entryColumns + "WHERE position > ? AND position <= ? ORDER BY position LIMIT ? + 0"
-	numberQuery   = "SELECT sealed_number FROM callees WHERE token = ?"
-	placeQuery    = "SELECT place FROM places WHERE source = ?"
-	metaQuery     = "SELECT value FROM meta WHERE key = ?"
-	tipQuery      = "SELECT position, hash, (SELECT max(position) FROM facts) FROM head WHERE id = ?"
-	decisionQuery = "SELECT time, callee, campaign, verdict, reason, payload FROM decisions WHERE id = ?"
-	// Newest first; the id, made from the time, orders decisions of the same instant.
-	latestDecisionsQuery = "SELECT id, time, campaign, verdict, reason, payload FROM decisions WHERE callee = ? ORDER BY time DESC, id DESC LIMIT ? + 0"
+	tailQuery   = entryColumns + "WHERE position > ? AND position <= ? ORDER BY position LIMIT ? + 0"
+	ofKindQuery = entryColumns + "WHERE kind = ? AND position > ? AND position <= ? ORDER BY position LIMIT ? + 0"
+	numberQuery = "SELECT sealed_number FROM callees WHERE token = ?"
+	placeQuery  = "SELECT place FROM places WHERE source = ?"
+	metaQuery   = "SELECT value FROM meta WHERE key = ?"
+	tipQuery    = "SELECT position, hash, (SELECT max(position) FROM facts) FROM head WHERE id = ?"
 )
 
 // reader is one connection that reads.
@@ -38,7 +38,7 @@ type reader struct {
 
 func newReader(ctx context.Context, pool *sql.DB, path string) (reader, error) {
 	s, err := newSession(ctx, pool, factsQuery, latestQuery, entryQuery, referenceQuery, tailQuery, numberQuery,
-		placeQuery, metaQuery, tipQuery, decisionQuery, latestDecisionsQuery)
+		placeQuery, metaQuery, tipQuery, ofKindQuery, decisionQuery, latestDecisionsQuery, byCallQuery, allowedQuery, allowedFromQuery)
 	return reader{s, path}, err
 }
 
@@ -129,8 +129,8 @@ func (s *SQLite) one(ctx context.Context, query string, args ...any) (Entry, err
 
 // Tail is what follows a position.
 func (s *SQLite) Tail(ctx context.Context, after uint64, limit int) ([]Entry, error) {
-	if limit < 1 || limit > MaxTail {
-		return nil, fmt.Errorf("%w: limit %d, want 1 to %d", ErrInvalid, limit, MaxTail)
+	if err := checkLimit(limit); err != nil {
+		return nil, err
 	}
 	head := s.head.now()
 	if after >= head {
@@ -145,6 +145,32 @@ func (s *SQLite) Tail(ctx context.Context, after uint64, limit int) ([]Entry, er
 		return nil, err
 	}
 	return entries, s.gapless(after, entries)
+}
+
+// OfKinds is what follows a position of some kinds.
+func (s *SQLite) OfKinds(ctx context.Context, kinds []int32, after uint64, limit int) (entries []Entry, head uint64, err error) {
+	if err := checkLimit(limit); err != nil {
+		return nil, 0, err
+	}
+	if kinds, err = checkKinds(kinds); err != nil {
+		return nil, 0, err
+	}
+	head = s.head.now()
+	err = s.read(ctx, func(r reader) error {
+		for _, kind := range kinds {
+			found, err := r.entries(ctx, ofKindQuery, int64(kind), stoppedAt(after), int64(head), limit)
+			if err != nil {
+				return err
+			}
+			entries = append(entries, found...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	slices.SortFunc(entries, func(a, b Entry) int { return cmp.Compare(a.Position, b.Position) })
+	return entries[:min(limit, len(entries))], head, nil
 }
 
 // gapless keeps a follower from passing over a fact that is lost.

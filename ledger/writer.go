@@ -20,13 +20,15 @@ const (
 	keyQuery       = "SELECT position, record_time, callee, kind, payload_hash FROM facts WHERE request_key = ?"
 	moveHeadQuery  = "UPDATE head SET position = ?, hash = ? WHERE id = 1"
 	movePlaceQuery = "INSERT INTO places (source, place) VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET place = excluded.place"
-	setMetaQuery   = "INSERT INTO meta (key, value) VALUES (?, ?)"
+	// takeNumbersQuery gives the last of so many new numbers.
+	takeNumbersQuery = "UPDATE allowed SET number = number + ? WHERE id = 1 RETURNING number"
+	setMetaQuery     = "INSERT INTO meta (key, value) VALUES (?, ?)"
 )
 
 var (
 	factRows     = newBulk("facts", "position, callee, kind, record_time, request_key, reference, payload_hash, hash, payload", "")
 	calleeRows   = newBulk("callees", "token, sealed_number", " ON CONFLICT (token) DO NOTHING")
-	decisionRows = newBulk("decisions", "id, time, callee, campaign, verdict, reason, payload", " ON CONFLICT (id) DO NOTHING")
+	decisionRows = newBulk("decisions", "id, time, callee, campaign, verdict, reason, call_id, number, payload", " ON CONFLICT (id) DO NOTHING")
 )
 
 // writer is the one connection that writes. Its methods run inside a transaction and under the turn; they take no
@@ -35,7 +37,7 @@ type writer struct{ *session }
 
 func newWriter(ctx context.Context, pool *sql.DB) (writer, error) {
 	s, err := newSession(ctx, pool, beginQuery, commitQuery, rollbackQuery, markQuery, toMarkQuery, unmarkQuery,
-		keyQuery, moveHeadQuery, placeQuery, movePlaceQuery, metaQuery, setMetaQuery,
+		keyQuery, moveHeadQuery, placeQuery, movePlaceQuery, takeNumbersQuery, metaQuery, setMetaQuery,
 		factRows.one, factRows.many, calleeRows.one, calleeRows.many, decisionRows.one, decisionRows.many)
 	return writer{s}, err
 }

@@ -23,12 +23,12 @@ func TestMigrate(t *testing.T) {
 	if said, want := wantMigrated(t, withSecret(url), exitOK), fmt.Sprintf("schema version %d: up to date\n", newest); said != want {
 		t.Errorf("the second time: %q, want %q", said, want)
 	}
-	rig.Run(t, url, "DROP TABLE nodes", "DELETE FROM goose_db_version WHERE version_id > 1")
+	rig.Run(t, url, "DROP TABLE nodes, allowed", "ALTER TABLE decisions DROP COLUMN call_id, DROP COLUMN number", "DELETE FROM goose_db_version WHERE version_id > 1")
 	if said, want := wantMigrated(t, withSecret(url), exitOK), fmt.Sprintf("schema migrated from version 1 to %d\n", newest); said != want {
 		t.Errorf("from the first schema: %q, want %q", said, want)
 	}
 	rig.Query(t, url, func(conn *pgx.Conn) error {
-		_, err := conn.Exec(t.Context(), "SELECT applied, announced FROM nodes")
+		_, err := conn.Exec(t.Context(), "SELECT applied, announced, number, call_id FROM nodes, decisions")
 		return err
 	})
 	rig.Run(t, url, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (1234, true)")

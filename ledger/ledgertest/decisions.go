@@ -14,7 +14,7 @@ import (
 )
 
 func decision(n int) ledger.Decision {
-	d := ledger.Decision{Time: time.Unix(1_800_000_000, int64(n)).UTC(), Callee: Callee(n), Campaign: "autumn", Verdict: 1, Reason: -3, Payload: fmt.Appendf(nil, "decision %d", n)}
+	d := ledger.Decision{Time: time.Unix(1_800_000_000, int64(n)).UTC(), Callee: Callee(n), Campaign: "autumn", Verdict: 1, Reason: -3, CallID: fmt.Sprint("call ", n/2), Payload: fmt.Appendf(nil, "decision %d", n)}
 	copy(d.ID[:], fmt.Sprintf("decision%08d", n))
 	return d
 }
@@ -34,7 +34,7 @@ func wantDecision(t *testing.T, l ledger.Ledger, want ledger.Decision) {
 		t.Fatalf("decision %s: %v", want.ID, err)
 	}
 	if got.ID != want.ID || !got.Time.Equal(want.Time) || got.Callee != want.Callee || got.Campaign != want.Campaign ||
-		got.Verdict != want.Verdict || got.Reason != want.Reason || !bytes.Equal(got.Payload, want.Payload) {
+		got.Verdict != want.Verdict || got.Reason != want.Reason || got.CallID != want.CallID || !bytes.Equal(got.Payload, want.Payload) {
 		t.Fatalf("decision came back as %+v, want %+v", got, want)
 	}
 }

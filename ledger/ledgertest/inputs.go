@@ -44,6 +44,24 @@ func badReads(t *testing.T, l ledger.Ledger) {
 	}
 	_, err := l.ByReference(ctx, "")
 	wantError(t, "empty reference", err, ledger.ErrInvalid)
+	for _, limit := range []int{0, ledger.MaxTail + 1} {
+		_, err := l.DecisionsByCall(ctx, "c", limit)
+		wantError(t, "limit of DecisionsByCall", err, ledger.ErrInvalid)
+		_, err = l.ListDecisions(ctx, ledger.DecisionFilter{}, limit)
+		wantError(t, "limit of ListDecisions", err, ledger.ErrInvalid)
+		_, err = l.AllowedAfter(ctx, 0, limit)
+		wantError(t, "limit of AllowedAfter", err, ledger.ErrInvalid)
+		_, _, err = l.OfKinds(ctx, []int32{1}, 0, limit)
+		wantError(t, "limit of OfKinds", err, ledger.ErrInvalid)
+	}
+	_, err = l.DecisionsByCall(ctx, "", 1)
+	wantError(t, "empty call id", err, ledger.ErrInvalid)
+	_, err = l.ListDecisions(ctx, ledger.DecisionFilter{Campaign: "\xff"}, 1)
+	wantError(t, "campaign of a filter", err, ledger.ErrInvalid)
+	for _, kinds := range [][]int32{nil, make([]int32, ledger.MaxKinds+1)} {
+		_, _, err := l.OfKinds(ctx, kinds, 0, 1)
+		wantError(t, "kinds", err, ledger.ErrInvalid)
+	}
 	_, err = l.Meta(ctx, "")
 	wantError(t, "empty metadata key", err, ledger.ErrInvalid)
 	_, err = l.SetMeta(ctx, "k", make([]byte, ledger.MaxPayload+1))
@@ -54,6 +72,9 @@ func badReads(t *testing.T, l ledger.Ledger) {
 	wantError(t, "through before from", l.ShipDecisions(ctx, "j", 2, 1, nil), ledger.ErrInvalid)
 	wantError(t, "through beyond", l.ShipDecisions(ctx, "j", 0, 1<<63, nil), ledger.ErrInvalid)
 	wantError(t, "zero time", l.ShipDecisions(ctx, "j", 0, 1, []ledger.Decision{now, {}}), ledger.ErrInvalid)
+	now.CallID = strings.Repeat("c", ledger.MaxCallID+1)
+	wantError(t, "call id", l.ShipDecisions(ctx, "j", 0, 1, []ledger.Decision{now}), ledger.ErrInvalid)
+	now.CallID = ""
 	now.Campaign = "a\x00"
 	wantError(t, "campaign", l.ShipDecisions(ctx, "j", 0, 1, []ledger.Decision{now}), ledger.ErrInvalid)
 	if place, err := l.Place(ctx, "j"); err != nil || place != 0 {
@@ -126,6 +147,14 @@ func calls(l ledger.Ledger) map[string]func(context.Context) error {
 		"Place":        func(ctx context.Context) error { _, err := l.Place(ctx, "j"); return err },
 		"Ship":         func(ctx context.Context) error { return l.ShipDecisions(ctx, "j", 0, 1, nil) },
 		"Decision":     func(ctx context.Context) error { _, err := l.Decision(ctx, [16]byte{1}); return err },
+		"ByCall":       func(ctx context.Context) error { _, err := l.DecisionsByCall(ctx, "c", 1); return err },
+		"List": func(ctx context.Context) error {
+			_, err := l.ListDecisions(ctx, ledger.DecisionFilter{}, 1)
+			return err
+		},
+		"AllowedAfter": func(ctx context.Context) error { _, err := l.AllowedAfter(ctx, 0, 1); return err },
+		"AllowedFrom":  func(ctx context.Context) error { _, err := l.AllowedFrom(ctx, time.Now()); return err },
+		"OfKinds":      func(ctx context.Context) error { _, _, err := l.OfKinds(ctx, []int32{7}, 0, 1); return err },
 		"DeploymentID": func(ctx context.Context) error { _, err := l.DeploymentID(ctx); return err },
 		"Meta":         func(ctx context.Context) error { _, err := l.Meta(ctx, "k"); return err },
 		"SetMeta":      func(ctx context.Context) error { _, err := l.SetMeta(ctx, "k", nil); return err },

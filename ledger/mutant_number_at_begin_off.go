@@ -1,0 +1,5 @@
+//go:build !mutant_number_at_begin
+
+package ledger
+
+const mutantNumberAtBegin = false
