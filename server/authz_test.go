@@ -154,7 +154,7 @@ func TestWhatIsNotYetThereSaysSo(t *testing.T) {
 	for method, client := range map[string]string{
 		"GatekeeperService/CheckCalls": "dialer-all", "GatekeeperService/ScreenNumbers": "dialer-all",
 		"ObjectionService/RecordObjectionOffer": "ivr-all", "RegisterService/EraseCallee": "compliance-all",
-		"CatalogueService/SuspendCampaign": "ops-all", "CatalogueService/ResumeCampaign": "compliance-all", "AuditService/ListDecisions": "compliance-all",
+		"CatalogueService/SuspendCampaign": "ops-all", "CatalogueService/ResumeCampaign": "compliance-all",
 	} {
 		err := n.knock(n.as(client), "/belpoort.v1."+method)
 		wantError(t, method, err, codes.Unimplemented, ReasonNotYet, "")

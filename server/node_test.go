@@ -125,6 +125,15 @@ func (d *ledgerDoor) LatestDecisions(ctx context.Context, callee eligibility.Cal
 	return payloads, err
 }
 
+func (d *ledgerDoor) ListDecisions(ctx context.Context, f DecisionFilter, limit int) ([][]byte, error) {
+	found, err := d.ledger.ListDecisions(ctx, ledger.DecisionFilter(f), limit)
+	payloads := make([][]byte, len(found))
+	for i := range found {
+		payloads[i] = found[i].Payload
+	}
+	return payloads, err
+}
+
 func notFound(err error) error {
 	if errors.Is(err, ledger.ErrNotFound) {
 		return ErrNotFound

@@ -49,10 +49,3 @@ func (c *catalogues) ResumeCampaign(
 ) (*belpoortv1.ResumeCampaignResponse, error) {
 	return nil, notYet("resuming one campaign; apply a catalogue in which it is not suspended")
 }
-
-// ListDecisions is not yet available.
-func (a *audit) ListDecisions(
-	context.Context, *belpoortv1.ListDecisionsRequest,
-) (*belpoortv1.ListDecisionsResponse, error) {
-	return nil, notYet("listing decisions; GetCallee shows the latest about a number, GetDecision any by its id")
-}

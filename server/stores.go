@@ -90,6 +90,18 @@ type Decisions interface {
 	Decision(ctx context.Context, id [16]byte) ([]byte, error)
 	// LatestDecisions gives a callee's decisions, newest first, at most limit.
 	LatestDecisions(ctx context.Context, callee eligibility.CalleeToken, limit int) ([][]byte, error)
+	// ListDecisions gives decisions, newest first by id, at most limit.
+	ListDecisions(ctx context.Context, f DecisionFilter, limit int) ([][]byte, error)
+}
+
+// DecisionFilter says which decisions are wanted; its zero value: all of them.
+type DecisionFilter struct {
+	Campaign    string                  // "": any
+	Callee      eligibility.CalleeToken // zero: any
+	Verdict     int32                   // 0: any
+	Reason      int32                   // the headline; 0: any
+	From, Until time.Time               // of the decision, Until exclusive; zero: open
+	Before      [16]byte                // ids below this one; zero: from the newest
 }
 
 // Hold asks to keep a callee for one call: until it ends, no other call to that callee is allowed. Zero: asks nothing.

@@ -110,7 +110,7 @@ Every flag can also be set in the environment (--grpc as BELPOORT_GRPC) or in th
 		return usage(fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath()))
 	})
 	root.AddCommand(serveCommand(), checkCommand(), explainCommand(), objectCommand(), applyCommand(), importCommand(), screenCommand(),
-		scenariosCommand(), sampleCommand(), keysCommand(), migrateCommand(), benchCommand(), verifyCommand(),
+		decisionsCommand(), calleeCommand(), scenariosCommand(), sampleCommand(), keysCommand(), migrateCommand(), benchCommand(), verifyCommand(),
 		versionCommand())
 	return root
 }

@@ -69,6 +69,15 @@ func (r register) LatestDecisions(ctx context.Context, callee eligibility.Callee
 	return payloads, translated(err)
 }
 
+func (r register) ListDecisions(ctx context.Context, f server.DecisionFilter, limit int) ([][]byte, error) {
+	all, err := r.Ledger.ListDecisions(ctx, ledger.DecisionFilter(f), limit)
+	payloads := make([][]byte, len(all))
+	for i := range all {
+		payloads[i] = all[i].Payload
+	}
+	return payloads, translated(err)
+}
+
 // translated says in the server's words what the server tells apart.
 func translated(err error) error {
 	var refused *ledger.FactError

@@ -516,15 +516,25 @@ func (x *GetDecisionResponse) GetDecision() *Decision {
 	return nil
 }
 
-// Asks for decisions.
+// Asks for decisions. What is left empty or 0 does not narrow the list.
 type ListDecisionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only of this campaign. Empty: any.
+	// Only of this campaign.
 	Campaign string `protobuf:"bytes,1,opt,name=campaign,proto3" json:"campaign,omitempty"`
-	// How many at most.
+	// How many at most in one answer, up to 1,000. 0: 100. An answer may hold fewer although there are more.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Where to go on.
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Where to go on: `next_page_token` of the answer before, with everything else but `page_size` as it was. Empty: from the newest.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only about this number, as people write it; at most 40 bytes.
+	Callee string `protobuf:"bytes,4,opt,name=callee,proto3" json:"callee,omitempty"`
+	// Only with this verdict.
+	Verdict Verdict `protobuf:"varint,5,opt,name=verdict,proto3,enum=belpoort.v1.Verdict" json:"verdict,omitempty"`
+	// Only with this headline reason.
+	Reason Reason `protobuf:"varint,6,opt,name=reason,proto3,enum=belpoort.v1.Reason" json:"reason,omitempty"`
+	// Only those made at or after this instant, from 1970 up to 2200.
+	FromTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=from_time,json=fromTime,proto3" json:"from_time,omitempty"`
+	// Only those made before this instant, later than `from_time`.
+	UntilTime     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -580,12 +590,47 @@ func (x *ListDecisionsRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListDecisionsRequest) GetCallee() string {
+	if x != nil {
+		return x.Callee
+	}
+	return ""
+}
+
+func (x *ListDecisionsRequest) GetVerdict() Verdict {
+	if x != nil {
+		return x.Verdict
+	}
+	return Verdict_VERDICT_UNSPECIFIED
+}
+
+func (x *ListDecisionsRequest) GetReason() Reason {
+	if x != nil {
+		return x.Reason
+	}
+	return Reason_REASON_UNSPECIFIED
+}
+
+func (x *ListDecisionsRequest) GetFromTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FromTime
+	}
+	return nil
+}
+
+func (x *ListDecisionsRequest) GetUntilTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UntilTime
+	}
+	return nil
+}
+
 // Decisions.
 type ListDecisionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The decisions, newest first.
 	Decisions []*Decision `protobuf:"bytes,1,rep,name=decisions,proto3" json:"decisions,omitempty"`
-	// Where to go on. Empty: no more.
+	// Where to go on. Empty: there are no more.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1191,12 +1236,18 @@ const file_belpoort_v1_audit_proto_rawDesc = "" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\"H\n" +
 	"\x13GetDecisionResponse\x121\n" +
-	"\bdecision\x18\x01 \x01(\v2\x15.belpoort.v1.DecisionR\bdecision\"n\n" +
+	"\bdecision\x18\x01 \x01(\v2\x15.belpoort.v1.DecisionR\bdecision\"\xd7\x02\n" +
 	"\x14ListDecisionsRequest\x12\x1a\n" +
 	"\bcampaign\x18\x01 \x01(\tR\bcampaign\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"t\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12\x16\n" +
+	"\x06callee\x18\x04 \x01(\tR\x06callee\x12.\n" +
+	"\averdict\x18\x05 \x01(\x0e2\x14.belpoort.v1.VerdictR\averdict\x12+\n" +
+	"\x06reason\x18\x06 \x01(\x0e2\x13.belpoort.v1.ReasonR\x06reason\x127\n" +
+	"\tfrom_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bfromTime\x129\n" +
+	"\n" +
+	"until_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"t\n" +
 	"\x15ListDecisionsResponse\x123\n" +
 	"\tdecisions\x18\x01 \x03(\v2\x15.belpoort.v1.DecisionR\tdecisions\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb1\x01\n" +
@@ -1301,31 +1352,35 @@ var file_belpoort_v1_audit_proto_depIdxs = []int32{
 	1,  // 12: belpoort.v1.ExplainCallResponse.steps:type_name -> belpoort.v1.RuleStep
 	16, // 13: belpoort.v1.ExplainCallResponse.dial_time:type_name -> google.protobuf.Timestamp
 	21, // 14: belpoort.v1.GetDecisionResponse.decision:type_name -> belpoort.v1.Decision
-	21, // 15: belpoort.v1.ListDecisionsResponse.decisions:type_name -> belpoort.v1.Decision
-	22, // 16: belpoort.v1.Hypothesis.policy:type_name -> google.protobuf.Struct
-	16, // 17: belpoort.v1.Hypothesis.dial_time:type_name -> google.protobuf.Timestamp
-	7,  // 18: belpoort.v1.CompareCallsRequest.hypothesis:type_name -> belpoort.v1.Hypothesis
-	8,  // 19: belpoort.v1.CompareCallsRequest.calls:type_name -> belpoort.v1.ComparedCall
-	18, // 20: belpoort.v1.ComparedAnswer.verdict:type_name -> belpoort.v1.Verdict
-	17, // 21: belpoort.v1.ComparedAnswer.reason:type_name -> belpoort.v1.Reason
-	18, // 22: belpoort.v1.ComparedAnswer.hypothesis_verdict:type_name -> belpoort.v1.Verdict
-	17, // 23: belpoort.v1.ComparedAnswer.hypothesis_reason:type_name -> belpoort.v1.Reason
-	10, // 24: belpoort.v1.CompareCallsResponse.answers:type_name -> belpoort.v1.ComparedAnswer
-	11, // 25: belpoort.v1.CompareCallsResponse.rejections:type_name -> belpoort.v1.RejectedCall
-	16, // 26: belpoort.v1.CompareCallsResponse.dial_time:type_name -> google.protobuf.Timestamp
-	0,  // 27: belpoort.v1.AuditService.ExplainCall:input_type -> belpoort.v1.ExplainCallRequest
-	3,  // 28: belpoort.v1.AuditService.GetDecision:input_type -> belpoort.v1.GetDecisionRequest
-	9,  // 29: belpoort.v1.AuditService.CompareCalls:input_type -> belpoort.v1.CompareCallsRequest
-	5,  // 30: belpoort.v1.AuditService.ListDecisions:input_type -> belpoort.v1.ListDecisionsRequest
-	2,  // 31: belpoort.v1.AuditService.ExplainCall:output_type -> belpoort.v1.ExplainCallResponse
-	4,  // 32: belpoort.v1.AuditService.GetDecision:output_type -> belpoort.v1.GetDecisionResponse
-	12, // 33: belpoort.v1.AuditService.CompareCalls:output_type -> belpoort.v1.CompareCallsResponse
-	6,  // 34: belpoort.v1.AuditService.ListDecisions:output_type -> belpoort.v1.ListDecisionsResponse
-	31, // [31:35] is the sub-list for method output_type
-	27, // [27:31] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	18, // 15: belpoort.v1.ListDecisionsRequest.verdict:type_name -> belpoort.v1.Verdict
+	17, // 16: belpoort.v1.ListDecisionsRequest.reason:type_name -> belpoort.v1.Reason
+	16, // 17: belpoort.v1.ListDecisionsRequest.from_time:type_name -> google.protobuf.Timestamp
+	16, // 18: belpoort.v1.ListDecisionsRequest.until_time:type_name -> google.protobuf.Timestamp
+	21, // 19: belpoort.v1.ListDecisionsResponse.decisions:type_name -> belpoort.v1.Decision
+	22, // 20: belpoort.v1.Hypothesis.policy:type_name -> google.protobuf.Struct
+	16, // 21: belpoort.v1.Hypothesis.dial_time:type_name -> google.protobuf.Timestamp
+	7,  // 22: belpoort.v1.CompareCallsRequest.hypothesis:type_name -> belpoort.v1.Hypothesis
+	8,  // 23: belpoort.v1.CompareCallsRequest.calls:type_name -> belpoort.v1.ComparedCall
+	18, // 24: belpoort.v1.ComparedAnswer.verdict:type_name -> belpoort.v1.Verdict
+	17, // 25: belpoort.v1.ComparedAnswer.reason:type_name -> belpoort.v1.Reason
+	18, // 26: belpoort.v1.ComparedAnswer.hypothesis_verdict:type_name -> belpoort.v1.Verdict
+	17, // 27: belpoort.v1.ComparedAnswer.hypothesis_reason:type_name -> belpoort.v1.Reason
+	10, // 28: belpoort.v1.CompareCallsResponse.answers:type_name -> belpoort.v1.ComparedAnswer
+	11, // 29: belpoort.v1.CompareCallsResponse.rejections:type_name -> belpoort.v1.RejectedCall
+	16, // 30: belpoort.v1.CompareCallsResponse.dial_time:type_name -> google.protobuf.Timestamp
+	0,  // 31: belpoort.v1.AuditService.ExplainCall:input_type -> belpoort.v1.ExplainCallRequest
+	3,  // 32: belpoort.v1.AuditService.GetDecision:input_type -> belpoort.v1.GetDecisionRequest
+	9,  // 33: belpoort.v1.AuditService.CompareCalls:input_type -> belpoort.v1.CompareCallsRequest
+	5,  // 34: belpoort.v1.AuditService.ListDecisions:input_type -> belpoort.v1.ListDecisionsRequest
+	2,  // 35: belpoort.v1.AuditService.ExplainCall:output_type -> belpoort.v1.ExplainCallResponse
+	4,  // 36: belpoort.v1.AuditService.GetDecision:output_type -> belpoort.v1.GetDecisionResponse
+	12, // 37: belpoort.v1.AuditService.CompareCalls:output_type -> belpoort.v1.CompareCallsResponse
+	6,  // 38: belpoort.v1.AuditService.ListDecisions:output_type -> belpoort.v1.ListDecisionsResponse
+	35, // [35:39] is the sub-list for method output_type
+	31, // [31:35] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_belpoort_v1_audit_proto_init() }

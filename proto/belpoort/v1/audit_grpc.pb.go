@@ -40,7 +40,7 @@ type AuditServiceClient interface {
 	// Decides many calls twice, as things stand and under a hypothesis, and counts the answers that differ. Nothing is journalled, no
 	// attempt is counted, and nothing in the answer is leave to dial. A faulty call is named in the answer and the others are decided.
 	CompareCalls(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[CompareCallsRequest, CompareCallsResponse], error)
-	// Lists decisions. Not yet available: answers UNIMPLEMENTED.
+	// Lists decisions, newest first, of the organisations for which the key may act.
 	ListDecisions(ctx context.Context, in *ListDecisionsRequest, opts ...grpc.CallOption) (*ListDecisionsResponse, error)
 }
 
@@ -108,7 +108,7 @@ type AuditServiceServer interface {
 	// Decides many calls twice, as things stand and under a hypothesis, and counts the answers that differ. Nothing is journalled, no
 	// attempt is counted, and nothing in the answer is leave to dial. A faulty call is named in the answer and the others are decided.
 	CompareCalls(grpc.ClientStreamingServer[CompareCallsRequest, CompareCallsResponse]) error
-	// Lists decisions. Not yet available: answers UNIMPLEMENTED.
+	// Lists decisions, newest first, of the organisations for which the key may act.
 	ListDecisions(context.Context, *ListDecisionsRequest) (*ListDecisionsResponse, error)
 	mustEmbedUnimplementedAuditServiceServer()
 }

@@ -1,0 +1,5 @@
+//go:build mutant_decisions_of_all
+
+package server
+
+const mutantDecisionsOfAll = true

@@ -1,0 +1,5 @@
+//go:build mutant_page_of_anything
+
+package server
+
+const mutantPageOfAnything = true
