@@ -127,7 +127,7 @@ var rooms = []room{
 	{
 		path:    "server",
 		imports: []string{"proto/belpoort/v1", "record", "eligibility", "callerid", "telephony", "keyring", "ops"},
-		inTests: []string{"ledger", "journal", "cache", "eligibility/law", "permit"},
+		inTests: []string{"ledger", "journal", "cache", "eligibility/law", "permit", "scenario"},
 		libraries: []string{
 			"github.com/sony/gobreaker/v2", "go.uber.org/zap", "go.yaml.in/yaml/v3", "golang.org/x/sync", "google.golang.org/genproto/googleapis/rpc",
 			"google.golang.org/grpc", "google.golang.org/protobuf",

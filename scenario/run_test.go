@@ -24,7 +24,7 @@ func nl(t testing.TB) *eligibility.Law {
 // TestScenarios decides the shared cases: all of them must pass.
 func TestScenarios(t *testing.T) {
 	var out bytes.Buffer
-	passed, failed, err := Run([]string{"../eligibility/testdata/nl.yaml"}, nl(t), &out)
+	passed, failed, err := Run([]string{"../eligibility/testdata/nl.yaml", "../eligibility/testdata/after-the-call.yaml"}, nl(t), &out)
 	if err != nil {
 		t.Fatal(err)
 	}
