@@ -146,7 +146,7 @@ var rooms = []room{
 			"bench", "cache", "callerid", "eligibility", "eligibility/law", "examples", "fence", "journal", "keyring", "ledger", "loader",
 			"ops", "permit", "proto/belpoort/v1", "record", "scenario", "server", "telephony",
 		},
-		inTests: []string{"client", "rig"},
+		inTests: []string{"client", "disktest", "rig"},
 		libraries: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "go.uber.org/zap", "go.yaml.in/yaml/v3",
 			"google.golang.org/grpc", "google.golang.org/protobuf",

@@ -17,6 +17,8 @@ needs=(
   "mount mount"
   "nft nftables"
   "ip iproute2"
+  "node nodejs"
+  "npm npm"
   "chromium chromium"
   "promtool prometheus"
 )
