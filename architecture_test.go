@@ -121,7 +121,7 @@ var rooms = []room{
 	},
 	{
 		path:      "ops",
-		libraries: []string{"github.com/prometheus/client_golang"},
+		libraries: []string{"github.com/HdrHistogram/hdrhistogram-go", "github.com/prometheus/client_golang"},
 		because:   "metrics, health and pages are told what to show, so they can watch any room",
 	},
 	{

@@ -49,9 +49,10 @@ func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
 
 // Options bound a journal. A zero field means its default.
 type Options struct {
-	SegmentBytes  int64         // size of a segment file, allocated in advance; 192 KiB to 1 GiB, default 64 MiB
-	QueueBytes    int           // records queued but not yet being written, framed; 128 KiB to 64 MiB, default 4 MiB
-	FlushInterval time.Duration // longest time a record of AppendNoWait stays queued; 100 us to 1 s, default 5 ms
+	SegmentBytes  int64                    // size of a segment file, allocated in advance; 192 KiB to 1 GiB, default 64 MiB
+	QueueBytes    int                      // records queued but not yet being written, framed; 128 KiB to 64 MiB, default 4 MiB
+	FlushInterval time.Duration            // longest time a record of AppendNoWait stays queued; 100 us to 1 s, default 5 ms
+	OnSync        func(took time.Duration) // told of every fdatasync of records; must be quick; may be nil
 }
 
 func (o Options) withDefaults() Options {

@@ -163,6 +163,9 @@ func (j *Journal) sync(f file) error {
 	j.stats.SyncLast = took
 	j.stats.SyncTotal += took
 	j.mu.Unlock()
+	if j.opts.OnSync != nil {
+		j.opts.OnSync(took)
+	}
 	return err
 }
 

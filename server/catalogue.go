@@ -88,6 +88,7 @@ func (s *Server) UseLaw(law *eligibility.Law) error {
 		return fmt.Errorf("the catalogue in force does not fit the law: %w", err)
 	}
 	s.force.Store(force)
+	s.metrics.LawInForce(law.Version)
 	return nil
 }
 

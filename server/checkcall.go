@@ -98,7 +98,7 @@ func (s *Server) checkCall(
 			return nil, fail(codes.Unavailable, ReasonTooLate, "the answer comes too late to be dialed on")
 		}
 		s.settleHold(q, m)
-		s.noteDecision(m, time.Since(came.at))
+		s.noteDecision(ctx, m, time.Since(came.at))
 		answer := answerOf(q, m, d.RetryTime)
 		if token != "" {
 			answer.Permit, answer.PermitExpireTime = token, timestamppb.New(came.issued.Add(validFor))
@@ -299,8 +299,11 @@ func (s *Server) noteJournalled(seq uint64) {
 }
 
 // noteDecision counts a decision and writes it down for people: by token, never by number.
-func (s *Server) noteDecision(m *belpoortv1.Decision, took time.Duration) {
-	s.metrics.Decided(int(m.GetVerdict()), int(m.GetReason()), took)
+func (s *Server) noteDecision(ctx context.Context, m *belpoortv1.Decision, took time.Duration) {
+	s.metrics.Decided(ops.Decided{
+		Verdict: int(m.GetVerdict()), Reason: int(m.GetReason()), Door: doorOf(ctx), Campaign: m.GetCampaign(),
+		DecisionID: m.GetDecisionId(), At: m.GetDecideTime().AsTime(), Took: took,
+	})
 	if entry := s.log.Check(zap.DebugLevel, "call decided"); entry != nil {
 		entry.Write(
 			zap.String("decision_id", m.GetDecisionId()), zap.String("callee_token", m.GetCalleeToken()),

@@ -133,6 +133,8 @@ func (s *Server) mayStand(q *question, k known) bool {
 	if mutantNoSecondLook || q.token.IsZero() || k.refusalOnly != nil {
 		return true
 	}
+	began := time.Now()
+	defer func() { s.metrics.Took(ops.StageFence, time.Since(began)) }()
 	stands := s.trusted(q.token, k) && s.force.Load() == q.force
 	if !stands {
 		s.metrics.Repeated()

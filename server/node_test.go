@@ -331,7 +331,7 @@ func newNode(t testing.TB, dir string, change func(*Config)) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.metrics = ops.New(ops.Words{Verdicts: make([]string, 4), Reasons: make([]string, 64)}, ops.Build{})
+	n.metrics = ops.New(testWords(), ops.Build{})
 	n.metrics.JournalLag(j.Lag)
 	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(n.logs), n.level))
 	records := cache.NewMemory[*eligibility.Eligibility](cache.Options{MaxBytes: 64 << 20, Clock: now})
@@ -512,7 +512,7 @@ func stampAt(at time.Time) *timestamppb.Timestamp { return timestamppb.New(at) }
 func (n *node) metric(line string) float64 {
 	n.t.Helper()
 	w := httptest.NewRecorder()
-	n.metrics.Handler(nil, nil).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	n.metrics.Handler(ops.Pages{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	for text := range strings.Lines(w.Body.String()) {
 		if rest, ok := strings.CutPrefix(text, line+" "); ok {
 			var value float64

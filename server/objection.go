@@ -28,6 +28,7 @@ type objections struct {
 func (o *objections) RegisterObjection(
 	ctx context.Context, req *belpoortv1.RegisterObjectionRequest,
 ) (*belpoortv1.RegisterObjectionResponse, error) {
+	arrived := time.Now()
 	callee, fact, err := o.s.readObjection(ctx, req)
 	if err != nil {
 		return nil, err
@@ -47,6 +48,7 @@ func (o *objections) RegisterObjection(
 	if err := o.s.awaitSettled(ctx, written[0].Position); err != nil {
 		return notYetEverywhere(w.Reference, written[0]), nil
 	}
+	o.s.metrics.InEffect(time.Since(arrived))
 	o.s.log.Info("objection registered", zap.Stringer("callee_token", w.Callee),
 		zap.String("organisation", fact.Objection.Organisation), zap.Uint64("position", written[0].Position))
 	return inForceSince(w.Reference, written[0].Position, written[0].RecordTime), nil

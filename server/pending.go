@@ -97,10 +97,14 @@ func (p *pendingObjections) about(callee eligibility.CalleeToken) (facts []eligi
 	return facts
 }
 
-func (p *pendingObjections) forget(writes []Write) {
+// forget gives the moments at which what it forgets was taken.
+func (p *pendingObjections) forget(writes []Write) (since []time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range writes {
+		if o := p.byKey[writes[i].RequestKey]; o != nil {
+			since = append(since, o.since)
+		}
 		delete(p.byKey, writes[i].RequestKey)
 		left := slices.DeleteFunc(p.byCallee[writes[i].Callee], func(o *pendingObjection) bool {
 			return o.write.RequestKey == writes[i].RequestKey
@@ -111,6 +115,7 @@ func (p *pendingObjections) forget(writes []Write) {
 			p.byCallee[writes[i].Callee] = left
 		}
 	}
+	return since
 }
 
 // PendingObjections counts the objections that wait on this node for the ledger.
@@ -118,6 +123,16 @@ func (s *Server) PendingObjections() int {
 	s.pending.mu.RLock()
 	defer s.pending.mu.RUnlock()
 	return len(s.pending.byKey)
+}
+
+// OldestPending is how long the first of them has waited, since this process took or found it; 0 for none.
+func (s *Server) OldestPending() (waited time.Duration) {
+	s.pending.mu.RLock()
+	defer s.pending.mu.RUnlock()
+	for _, o := range s.pending.byKey {
+		waited = max(waited, s.clock().Sub(o.since))
+	}
+	return waited
 }
 
 // keepObjection keeps an objection that the ledger did not take, or perhaps did without saying so.
@@ -164,7 +179,9 @@ func (s *Server) Replay(ctx context.Context, payloads [][]byte) error {
 	if err := s.appendPending(ctx, writes); err != nil {
 		return err
 	}
-	s.pending.forget(writes)
+	for _, since := range s.pending.forget(writes) {
+		s.metrics.InEffect(s.clock().Sub(since))
+	}
 	s.log.Info("pending objections are in force everywhere", zap.Int("objections", len(writes)))
 	return nil
 }

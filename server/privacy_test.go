@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc/status"
 
+	"github.com/belpoort/belpoort/ops"
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
 	"github.com/belpoort/belpoort/telephony"
 )
@@ -45,7 +46,7 @@ func TestNumbersLeaveNoTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
-	n.metrics.Handler(nil, nil).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	n.metrics.Handler(ops.Pages{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	places := map[string]string{"logs": n.logs.String(), "metrics": w.Body.String(), "errors and answers": said.String()}
 	n.addFiles(places)
 	if !strings.Contains(places["logs"], "callee_token") || !strings.Contains(places["logs"], `"msg":"panic"`) || len(places) < 5 {

@@ -167,6 +167,7 @@ func (l *load) record(ctx context.Context, b batch) error {
 }
 
 func (l *load) count(written []Written) {
+	before := l.tally.GetUnchanged()
 	for _, w := range written {
 		if w.Repeated {
 			l.tally.Unchanged++
@@ -175,6 +176,9 @@ func (l *load) count(written []Written) {
 		l.tally.Recorded++
 		l.tally.Position = max(l.tally.Position, w.Position)
 	}
+	unchanged := int(l.tally.GetUnchanged() - before)
+	l.s.metrics.Imported("unchanged", unchanged)
+	l.s.metrics.Imported("recorded", len(written)-unchanged)
 }
 
 // reject names a faulty fact in the answer; what is no fault of the fact is returned.
@@ -184,6 +188,7 @@ func (l *load) reject(place uint64, err error) error {
 		return err
 	}
 	l.tally.Rejected++
+	l.s.metrics.Imported("rejected", 1)
 	if len(l.tally.Rejections) < maxRejections {
 		l.tally.Rejections = append(l.tally.Rejections, &belpoortv1.RejectedFact{Index: place, Field: f.field, Description: f.sentence})
 	}

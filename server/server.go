@@ -143,9 +143,10 @@ type Server struct {
 	writes     chan struct{} // a place for each write under way
 	writing    sync.WaitGroup
 
-	grpc   *grpc.Server
-	health *health.Server
-	proven atomic.Bool // the self-test passed
+	grpc     *grpc.Server
+	health   *health.Server
+	proven   atomic.Bool // the self-test passed
+	stopping atomic.Bool
 	// withheld, where not nil, is why health is red although the server is proven.
 	withheld atomic.Pointer[error]
 	served   chan error
@@ -247,21 +248,35 @@ func (s *Server) Start(l net.Listener) error {
 	return nil
 }
 
+// showHealth is red as a whole, and for dialers, while nothing may be allowed; objections and facts are taken all the same.
 func (s *Server) showHealth() {
-	if s.Ready() == nil {
-		s.setHealth(healthv1.HealthCheckResponse_SERVING)
-	} else {
+	if !s.proven.Load() {
 		s.setHealth(healthv1.HealthCheckResponse_NOT_SERVING)
+		return
+	}
+	s.setHealth(healthv1.HealthCheckResponse_SERVING)
+	if s.Ready() != nil {
+		s.health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
+		s.health.SetServingStatus(belpoortv1.GatekeeperService_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_NOT_SERVING)
 	}
 }
+
+// UnderWay counts the checks and the writes under way.
+func (s *Server) UnderWay() (checks, writes int) { return len(s.checks), len(s.writes) }
+
+// LedgerAway reports that the ledger has failed so often in a row that it is left alone for a moment.
+func (s *Server) LedgerAway() bool { return s.facts.away() }
 
 // Served gives the error with which serving ended by itself, or nil after Stop.
 func (s *Server) Served() <-chan error { return s.served }
 
 // Ready says why the server does not serve checks, or nil. The sentence is safe to show.
 func (s *Server) Ready() error {
-	if !s.proven.Load() {
-		return errors.New("the start-up self-test has not passed, or the server is stopping")
+	switch {
+	case s.stopping.Load():
+		return errors.New("the server is stopping")
+	case !s.proven.Load():
+		return errors.New("the start-up self-test has not passed")
 	}
 	if because := s.withheld.Load(); because != nil {
 		return *because
@@ -269,10 +284,11 @@ func (s *Server) Ready() error {
 	return nil
 }
 
-// Stop turns health red, lets requests under way finish, and closes. When ctx ends first, what is still under way is cut
+// Stop turns health red, lets requests under way finish, those included that come before their client knows, and closes. When ctx ends first, what is still under way is cut
 // off; writes that have begun are waited for in any case, so that the stores behind them may be closed afterwards.
 func (s *Server) Stop(ctx context.Context) error {
-	s.proven.Store(false)
+	s.stopping.Store(true)
+	s.proven.Store(s.proven.Load() && !mutantStopRefuses)
 	s.health.Shutdown()
 	finished := make(chan struct{})
 	go func() {

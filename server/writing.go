@@ -77,7 +77,9 @@ func (s *Server) settle(ctx context.Context, position uint64) error {
 
 // record puts facts in the ledger and raises the floors of their callees on this node.
 func (s *Server) record(ctx context.Context, writes []Write) ([]Written, error) {
+	began := time.Now()
 	written, err := s.appender.Append(ctx, writes)
+	s.metrics.AppendTook(time.Since(began))
 	if err != nil {
 		s.metrics.Appended("failed", len(writes))
 		return nil, err

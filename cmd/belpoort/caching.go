@@ -39,7 +39,7 @@ func (n *node) openCache(ctx context.Context, o nodeOptions, ring *keyring.Ring,
 	cacheGauges(metrics, n.redis.Stats)
 	metrics.Gauge("belpoort_floors", "Callees whose floor this node holds.", func() float64 { return float64(floors.Len()) })
 	metrics.Gauge("belpoort_floor_bytes", "Memory that the floors take.", func() float64 { return float64(floors.Bytes()) })
-	metrics.Gauge("belpoort_redis_unanswered_lookups", "Look-ups since the start that did without Redis because it gave no answer in time.", func() float64 {
+	metrics.Count("belpoort_redis_unanswered_lookups_total", "Look-ups that did without Redis because it gave no answer in time.", func() float64 {
 		s := n.redis.Stats()
 		return float64(s.Timeouts + s.Away + s.Failed)
 	})
@@ -73,11 +73,29 @@ func cacheGauges(metrics *ops.Metrics, stats func() cache.Stats) {
 	}{
 		{"belpoort_cache_bytes", "Memory that the cache in this process takes.", func(s cache.Stats) float64 { return float64(s.Bytes) }},
 		{"belpoort_cache_records", "Eligibility records in the cache in this process.", func(s cache.Stats) float64 { return float64(s.Records) }},
-		{"belpoort_cache_rejected_records", "Records found and not believed since the start: too old, overtaken, damaged, or not this callee's.",
-			func(s cache.Stats) float64 { return float64(s.Stale) }},
 	} {
 		metrics.Gauge(g.name, g.help, func() float64 { return g.value(stats()) })
 	}
+	for _, c := range []struct {
+		cause string
+		value func(cache.Stats) uint64
+	}{
+		{"bad_seal", func(s cache.Stats) uint64 { return s.BadSeal }},
+		{"wrong_callee", func(s cache.Stats) uint64 { return s.WrongCallee }},
+		{"below_floor", func(s cache.Stats) uint64 { return s.BelowFloor }},
+		{"too_old", func(s cache.Stats) uint64 { return s.TooOld }},
+		{"malformed", func(s cache.Stats) uint64 { return s.Malformed }},
+		{"stale", unexplained},
+	} {
+		metrics.Count("belpoort_cache_rejected_total", "Records found and not believed, by cause.",
+			func() float64 { return float64(c.value(stats())) }, "cause", c.cause)
+	}
+	metrics.Count("belpoort_cache_evicted_total", "Records dropped for want of memory.", func() float64 { return float64(stats().Evicted) })
+}
+
+// unexplained counts records of the cache in this process, which does not tell why it did not believe them.
+func unexplained(s cache.Stats) uint64 {
+	return s.Stale - min(s.Stale, s.BadSeal+s.WrongCallee+s.BelowFloor+s.TooOld+s.Malformed)
 }
 
 // caching is a cache as the server wants it.

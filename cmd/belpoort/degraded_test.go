@@ -181,11 +181,11 @@ func (c *degraded) redisRolledBack() {
 	c.redis.Dump()
 	defer c.redis.ForgetDump()
 	c.objects(c.nodes[0], callee, belpoortv1.ObjectionState_OBJECTION_STATE_IN_FORCE)
-	rejected := n.metric("belpoort_cache_rejected_records")
+	rejected := n.metric(`belpoort_cache_rejected_total{cause="below_floor"}`)
 	c.redis.Restart()
 	c.usesRecord(n, consenter)
 	c.wantRefused(n, callee)
-	if n.metric("belpoort_cache_rejected_records") == rejected {
+	if n.metric(`belpoort_cache_rejected_total{cause="below_floor"}`) == rejected {
 		c.t.Error("no old record was met")
 	}
 	c.wantRefusedEverywhere(callee)

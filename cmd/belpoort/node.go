@@ -58,6 +58,8 @@ type node struct {
 	server              *server.Server
 	grpc                net.Listener
 	pages               *http.Server // for operators
+	health              ops.Health
+	journalled          uint64 // records in the journal when it was opened
 	opsOn               net.Listener
 	serving, servingOps net.Addr
 
@@ -103,19 +105,21 @@ func (n *node) start(ctx context.Context, o nodeOptions) error {
 	if err != nil {
 		return err
 	}
-	if n.journal, err = journal.Open(o.data.journal(), journal.Options{}); err != nil {
+	metrics := newMetrics(nl)
+	if n.journal, err = journal.Open(o.data.journal(), journal.Options{OnSync: metrics.Synced}); err != nil {
 		return err
 	}
+	n.journalled = n.journal.Stats().Appended
 	if n.pending, err = journal.Open(o.data.pending(), journal.Options{SegmentBytes: pendingSegment}); err != nil {
 		return err
 	}
-	metrics := newMetrics(nl)
 	if err := n.serve(ctx, o, nl, ring, metrics); err != nil {
 		return err
 	}
 	n.follow()
 	n.followLaw(book, seen, metrics)
 	n.gauges(metrics)
+	n.watchParts(metrics)
 	return n.servePages(o, metrics)
 }
 
@@ -203,7 +207,7 @@ func (n *node) serve(ctx context.Context, o nodeOptions, nl *eligibility.Law, ri
 	config := server.Config{
 		Permits: signing{permits},
 		Facts:   store, Appender: store, Decisions: store, Lease: server.Alone{}, Journal: n.journal, Pending: n.pending,
-		Journalled: n.journal.Stats().Appended, Law: nl, ParseLaw: law.Parse, Ring: ring, Keys: keys,
+		Journalled: n.journalled, Law: nl, ParseLaw: law.Parse, Ring: ring, Keys: keys,
 		Log: n.log, Metrics: metrics, Reflection: n.grpc.Addr().(*net.TCPAddr).IP.IsLoopback(),
 		AllowWindow: o.allowWindow, Uptime: fence.Uptime,
 	}
@@ -298,8 +302,24 @@ func (n *node) follow() {
 
 func (n *node) gauges(metrics *ops.Metrics) {
 	metrics.JournalLag(n.journal.Lag)
+	metrics.JournalGroups(func() ([]uint64, uint64) {
+		s := n.journal.Stats()
+		return s.GroupSizes[:], s.Appended - n.journalled
+	})
+	metrics.Gauge("belpoort_journal_bytes", "Size of the journal's files.", func() float64 { return float64(n.journal.Stats().Bytes) })
 	metrics.Gauge("belpoort_pending_objections", "Objections that wait on this node for the ledger.", func() float64 {
 		return float64(n.server.PendingObjections())
+	})
+	metrics.Gauge("belpoort_pending_objection_age_seconds", "How long the first of them has waited.", func() float64 {
+		return n.server.OldestPending().Seconds()
+	})
+	metrics.Gauge("belpoort_checks_in_flight", "Checks under way.", func() float64 {
+		checks, _ := n.server.UnderWay()
+		return float64(checks)
+	})
+	metrics.Gauge("belpoort_writes_in_flight", "Requests under way that change the ledger.", func() float64 {
+		_, writes := n.server.UnderWay()
+		return float64(writes)
 	})
 	if n.fence != nil {
 		fenceGauges(metrics, n.fence)
@@ -309,8 +329,8 @@ func (n *node) gauges(metrics *ops.Metrics) {
 func (n *node) servePages(o nodeOptions, metrics *ops.Metrics) error {
 	live := func() error { return errors.Join(n.journal.Err(), n.pending.Err()) }
 	n.pages = &http.Server{
-		Handler: metrics.Handler(live, n.server.Ready), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: zap.NewStdLog(n.log),
+		Handler:           metrics.Handler(ops.Pages{Live: live, Ready: n.server.Ready, Health: &n.health}),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: zap.NewStdLog(n.log),
 	}
 	listener := n.opsOn
 	n.servingOps = listener.Addr()

@@ -64,7 +64,7 @@ func TestOneCallAtATimeOnSeveralNodes(t *testing.T) {
 	c.nodes[0].consents(0, callees)
 	tried := 0
 	for i := 0; i < callees && tried < enough; i++ {
-		unanswered := c.metric("belpoort_redis_unanswered_lookups")
+		unanswered := c.metric("belpoort_redis_unanswered_lookups_total")
 		var allowed, put atomic.Int64
 		var all sync.WaitGroup
 		for dialer := range 8 {
@@ -81,7 +81,7 @@ func TestOneCallAtATimeOnSeveralNodes(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if c.metric("belpoort_redis_unanswered_lookups") != unanswered {
+		if c.metric("belpoort_redis_unanswered_lookups_total") != unanswered {
 			continue // a busy machine: Redis came too late, and each node was on its own
 		}
 		tried++

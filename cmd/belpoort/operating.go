@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/belpoort/belpoort/ops"
+)
+
+// Beyond these a part is shown as degraded.
+const (
+	lagShown   = time.Minute
+	leaseShown = 500 * time.Millisecond
+)
+
+// watchParts follows how each part of this node is, and the last minutes, until the node stops.
+func (n *node) watchParts(metrics *ops.Metrics) {
+	n.health.Add("server", n.serverPart)
+	n.health.Add("journal", n.journalPart)
+	n.health.Add("ledger", n.ledgerPart)
+	n.health.Add("pending", n.pendingPart)
+	live := metrics.Live()
+	live.Watch("journal_lag_records", func() float64 { records, _ := n.journal.Lag(); return float64(records) })
+	live.Watch("pending_objections", func() float64 { return float64(n.server.PendingObjections()) })
+	live.Watch("checks_in_flight", func() float64 { checks, _ := n.server.UnderWay(); return float64(checks) })
+	if n.fence != nil {
+		n.health.Add("lease", n.leasePart)
+		live.Watch("lease_remaining_seconds", func() float64 { return n.fence.State().Remaining.Seconds() })
+		live.Watch("fence_behind", func() float64 { s := n.fence.State(); return float64(s.Head - min(s.Head, s.Applied)) })
+	}
+	if n.redis != nil {
+		n.health.Add("redis", n.redisPart)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stopOthers := n.stopFollowing
+	n.stopFollowing = func() {
+		stop()
+		stopOthers()
+	}
+	n.following.Go(func() { live.Run(ctx) })
+	n.following.Go(func() { n.health.Run(ctx) })
+}
+
+func (n *node) serverPart() (ops.Level, string) {
+	if err := n.server.Ready(); err != nil {
+		return ops.Down, err.Error()
+	}
+	return ops.Works, ""
+}
+
+func (n *node) journalPart() (ops.Level, string) {
+	if n.journal.Err() != nil || n.pending.Err() != nil {
+		return ops.Down, "the disk failed; this process must stop"
+	}
+	records, oldest := n.journal.Lag()
+	if oldest > lagShown {
+		return ops.Degraded, fmt.Sprintf("%d decisions wait for the ledger, the first for %v", records, oldest.Round(time.Second))
+	}
+	return ops.Works, ""
+}
+
+func (n *node) ledgerPart() (ops.Level, string) {
+	if n.server.LedgerAway() {
+		return ops.Degraded, "does not answer; objections are kept here, refusals go on"
+	}
+	return ops.Works, ""
+}
+
+func (n *node) pendingPart() (ops.Level, string) {
+	if count := n.server.PendingObjections(); count > 0 {
+		return ops.Degraded, fmt.Sprintf("%d objections wait for the ledger, the first for %v", count, n.server.OldestPending().Round(time.Second))
+	}
+	return ops.Works, ""
+}
+
+func (n *node) leasePart() (ops.Level, string) {
+	s := n.fence.State()
+	switch {
+	case s.DriftExceeded:
+		return ops.Down, driftOf(s).Error()
+	case !s.Held:
+		return ops.Degraded, "not held: every check asks the ledger itself"
+	case s.Remaining < leaseShown:
+		return ops.Degraded, "near its end"
+	}
+	return ops.Works, ""
+}
+
+func (n *node) redisPart() (ops.Level, string) {
+	if n.redis.Health() != nil {
+		return ops.Degraded, "not used; the ledger is asked instead"
+	}
+	return ops.Works, ""
+}

@@ -1,0 +1,160 @@
+package ops
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// DoorGRPC is the name of the door that every service has.
+const DoorGRPC = "grpc"
+
+// maxDoors bounds the label door; names are given by our own code, so this many never come.
+const maxDoors = 16
+
+// Decided is one decided call.
+type Decided struct {
+	Verdict, Reason int // as Words number them; numbers without a word count as number 0
+	Door            string
+	Campaign        string
+	DecisionID      string // "" for a dry run
+	At              time.Time
+	Took            time.Duration
+}
+
+// door is what is bound in advance for one door, by verdict.
+type door struct {
+	checks    []prometheus.Counter
+	latencies []prometheus.Observer
+}
+
+// doorOf binds a door when it is first used.
+func (m *Metrics) doorOf(name string) *door {
+	if d, ok := m.doors.Load(name); ok {
+		return d.(*door)
+	}
+	known := 0
+	m.doors.Range(func(any, any) bool { known++; return true })
+	if known >= maxDoors {
+		return m.doorOf(DoorGRPC)
+	}
+	d := &door{}
+	for _, v := range m.words.Verdicts {
+		d.checks = append(d.checks, m.checks.WithLabelValues(orUnnamed(v), name))
+		d.latencies = append(d.latencies, m.latencies.WithLabelValues(orUnnamed(v), name))
+	}
+	kept, _ := m.doors.LoadOrStore(name, d)
+	return kept.(*door)
+}
+
+// Decided counts a decided call.
+func (m *Metrics) Decided(d Decided) {
+	if d.Verdict < 0 || d.Verdict >= len(m.words.Verdicts) {
+		d.Verdict = 0
+	}
+	if d.Reason < 0 || d.Reason >= len(m.reasons) {
+		d.Reason = 0
+	}
+	through := m.doorOf(d.Door)
+	through.checks[d.Verdict].Inc()
+	through.latencies[d.Verdict].Observe(d.Took.Seconds())
+	m.reasons[d.Reason].Inc()
+	m.campaigns.count(d.Campaign, d.Verdict)
+	m.live.decided(&d)
+	if m.words.Verdicts[d.Verdict] != "ALLOW" && d.DecisionID != "" {
+		m.refusals.keep(Refusal{
+			At: d.At, DecisionID: d.DecisionID, Campaign: d.Campaign, Verdict: orUnnamed(m.words.Verdicts[d.Verdict]),
+			Reason: orUnnamed(m.words.Reasons[d.Reason]), Door: d.Door,
+		})
+	}
+}
+
+// campaigns counts by campaign, of a bounded number.
+type campaigns struct {
+	words    []string // of verdicts
+	counters *prometheus.CounterVec
+
+	mu     sync.RWMutex
+	byName map[string][]prometheus.Counter
+}
+
+func (c *campaigns) count(name string, verdict int) {
+	if name == "" {
+		return
+	}
+	c.mu.RLock()
+	bound := c.byName[name]
+	c.mu.RUnlock()
+	if bound == nil {
+		bound = c.bind(name)
+	}
+	bound[verdict].Inc()
+}
+
+func (c *campaigns) bind(name string) []prometheus.Counter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if bound := c.byName[name]; bound != nil {
+		return bound
+	}
+	if len(c.byName) >= maxCampaigns {
+		name = otherCampaigns
+		if bound := c.byName[name]; bound != nil {
+			return bound
+		}
+	}
+	bound := make([]prometheus.Counter, len(c.words))
+	for i, word := range c.words {
+		bound[i] = c.counters.WithLabelValues(name, orUnnamed(word))
+	}
+	c.byName[name] = bound
+	return bound
+}
+
+// Refusal is a call that was not allowed, for people to look at.
+type Refusal struct {
+	At         time.Time `json:"at"`
+	DecisionID string    `json:"decision_id"`
+	Campaign   string    `json:"campaign"`
+	Verdict    string    `json:"verdict"`
+	Reason     string    `json:"reason"`
+	Door       string    `json:"door"`
+}
+
+// keptRefusals is how many of the latest refusals are shown.
+const keptRefusals = 40
+
+// refusals keeps the latest ones.
+type refusals struct {
+	mu   sync.Mutex
+	ring [keptRefusals]Refusal
+	next int
+	full bool
+}
+
+func (r *refusals) keep(one Refusal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ring[r.next] = one
+	r.next++
+	if r.next == len(r.ring) {
+		r.next, r.full = 0, true
+	}
+}
+
+// LatestRefusals gives the latest refusals, newest first.
+func (m *Metrics) LatestRefusals() []Refusal {
+	r := &m.refusals
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	count := r.next
+	if r.full {
+		count = len(r.ring)
+	}
+	latest := make([]Refusal, 0, count)
+	for i := range count {
+		latest = append(latest, r.ring[(r.next-1-i+len(r.ring))%len(r.ring)])
+	}
+	return latest
+}

@@ -1,0 +1,5 @@
+//go:build !mutant_failure_uncounted
+
+package server
+
+const mutantFailureUncounted = false

@@ -1,0 +1,5 @@
+//go:build !mutant_stop_refuses
+
+package server
+
+const mutantStopRefuses = false
