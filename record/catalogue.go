@@ -45,6 +45,7 @@ func CatalogueFromProto(m *belpoortv1.Catalogue, law *eligibility.Law, register 
 	r.policy = r.settings("catalogue.policy", &law.Defaults, m.GetPolicy())
 	r.campaigns(m.GetCampaigns())
 	r.families(m.GetProductFamilies())
+	r.canaries(m.GetCanaries())
 	if err := r.result(); err != nil {
 		return nil, err
 	}
@@ -182,6 +183,33 @@ func (r *catalogueReader) family(at, id string, products []string) {
 		seen[p] = true
 		r.text(field, p, MaxText)
 		r.cat.Families[p] = append(r.cat.Families[p], id)
+	}
+}
+
+// maxCanaries bounds the numbers on which objections are drilled.
+const maxCanaries = 16
+
+func (r *catalogueReader) canaries(list []*belpoortv1.Canary) {
+	if len(list) > maxCanaries {
+		r.fail("catalogue.canaries", "are more than %d", maxCanaries)
+	}
+	seen := map[string]bool{}
+	for i, m := range list {
+		at := fmt.Sprintf("catalogue.canaries[%d]", i)
+		r.known(at, m)
+		number, err := telephony.Canonical(m.GetNumber())
+		if err != nil {
+			r.fail(at+".number", "is not a telephone number")
+		} else if seen[number.E164()] {
+			r.fail(at+".number", "is the same as an earlier one's")
+		}
+		seen[number.E164()] = true
+		if _, err := telephony.Canonical(m.GetCallerId()); err != nil {
+			r.fail(at+".caller_id", "is not a telephone number")
+		}
+		if r.cat.Campaigns[m.GetCampaign()] == nil {
+			r.fail(at+".campaign", "names a campaign that the catalogue does not have")
+		}
 	}
 }
 

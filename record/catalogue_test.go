@@ -56,6 +56,7 @@ func catalogue(t testing.TB) *belpoortv1.Catalogue {
 		},
 		ProductFamilies: []*belpoortv1.ProductFamily{{Id: "energy", Products: []string{"power", "gas"}}, {Id: "all", Products: []string{"power"}}},
 		Policy:          settings(t, map[string]any{"minimum_age": 18, "state_basis": true}),
+		Canaries:        []*belpoortv1.Canary{{Number: "+31858889990", Campaign: "acme-x", CallerId: "+31201234567"}},
 	}
 }
 
@@ -136,6 +137,11 @@ func TestBadCataloguesAreRefusedByPath(t *testing.T) {
 		spoil func(c)
 	}{
 		{"catalogue.organisations[1].id", func(m c) { m.Organisations[1].Id = "acme" }},
+		{"catalogue.canaries[0].number", func(m c) { m.Canaries[0].Number = "12" }},
+		{"catalogue.canaries[1].number", func(m c) { m.Canaries = append(m.Canaries, m.Canaries[0]) }},
+		{"catalogue.canaries[0].caller_id", func(m c) { m.Canaries[0].CallerId = "" }},
+		{"catalogue.canaries[0].campaign", func(m c) { m.Canaries[0].Campaign = "acme-y" }},
+		{"catalogue.canaries", func(m c) { m.Canaries = make([]*belpoortv1.Canary, 17) }},
 		{"catalogue.organisations[0].id", func(m c) { m.Organisations[0].Id = "Acme" }},
 		{"catalogue.organisations[0].id", func(m c) { m.Organisations[0].Id = strings.Repeat("a", 65) }},
 		{"catalogue.organisations[0].legal_name", func(m c) { m.Organisations[0].LegalName = "" }},

@@ -15,6 +15,7 @@ type Catalogue struct {
 	CallerIDs     []callerid.Registration
 	Campaigns     []Campaign
 	Families      []Family
+	Canaries      []Canary
 	// Policy holds the settings for every campaign, before its own: bool, int, float64, string, nil, []any, map[string]any.
 	Policy map[string]any
 
@@ -42,6 +43,12 @@ type Campaign struct {
 type Family struct {
 	ID       string
 	Products []string
+}
+
+// Canary is a number on which objections are drilled.
+type Canary struct {
+	Number, CallerID string // canonical E.164
+	Campaign         string // the id of one of the catalogue's
 }
 
 // LoadCatalogue reads a file that holds a catalogue, a policy for all its campaigns, and nothing else, with its includes.
@@ -104,6 +111,7 @@ func (r *reader) catalogue(roots []*value) *Catalogue {
 		r.callerIDs(c, f.items("caller_ids"))
 		r.campaigns(c, f.items("campaigns"))
 		r.families(c, f.get("product_families"))
+		r.canaries(c, f.items("canaries"))
 		f.done()
 	}
 	if c.policy != nil {
@@ -244,6 +252,15 @@ func (r *reader) campaigns(c *Catalogue, items []*value) {
 		if r.first(c.known, "campaign", m.ID, f.get("id")) {
 			c.Campaigns = append(c.Campaigns, m)
 		}
+	}
+}
+
+func (r *reader) canaries(c *Catalogue, items []*value) {
+	for _, item := range items {
+		f := r.fields(item)
+		canary := Canary{Number: r.number(f, "number"), CallerID: r.number(f, "caller_id"), Campaign: c.reference(f, "campaign", "campaign")}
+		f.done("number", "caller_id", "campaign")
+		c.Canaries = append(c.Canaries, canary)
 	}
 }
 

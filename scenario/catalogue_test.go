@@ -41,6 +41,23 @@ func TestCatalogueForApplyIsStrict(t *testing.T) {
 	}
 }
 
+func TestCanaries(t *testing.T) {
+	const campaign = "catalogue:\n  organisations: [" + acme + "]\n  campaigns: [{id: x, organisation: acme, purpose: SERVICE, product: p, mode: HUMAN, dialing: PREVIEW}]\n"
+	c, err := ParseCatalogue("f.yaml", []byte(campaign+"  canaries: [{number: 085-8889990, campaign: x, caller_id: 020-1234567}]\n"))
+	want := []Canary{{Number: "+31858889990", CallerID: "+31201234567", Campaign: "x"}}
+	if err != nil || !reflect.DeepEqual(c.Canaries, want) {
+		t.Errorf("%v, %v", c, err)
+	}
+	for written, problem := range map[string]string{
+		"{number: 085-8889990, campaign: y, caller_id: 020-1234567}": `f.yaml:4:46: catalogue.canaries[0].campaign: unknown campaign "y"`,
+		"{number: 12, campaign: x, caller_id: 020-1234567}":          "f.yaml:4:23: catalogue.canaries[0].number: is not a telephone number",
+		"{number: 085-8889990, campaign: x}":                         "f.yaml:4:14: catalogue.canaries[0].caller_id: is missing",
+	} {
+		_, err := ParseCatalogue("f.yaml", []byte(campaign+"  canaries: ["+written+"]\n"))
+		wantProblem(t, err, problem)
+	}
+}
+
 // TestPolicyLayers: defaults, then included files, then the including file, then the campaign; maps merge per key.
 func TestPolicyLayers(t *testing.T) {
 	files(t, map[string]string{

@@ -59,7 +59,7 @@ var problemCases = map[string]struct{ file, want string }{
 		`f.yaml:1:1: catalog: unknown key "catalog", want one of include, catalogue, policy, facts, scenarios`},
 	"unknown key in the catalogue": {
 		"catalogue: {organisation: []}\n",
-		`f.yaml:1:13: catalogue.organisation: unknown key "organisation", want one of organisations, caller_ids, campaigns, product_families`},
+		`f.yaml:1:13: catalogue.organisation: unknown key "organisation", want one of organisations, caller_ids, campaigns, product_families, canaries`},
 	"duplicate key": {
 		head + "\n  title: Two" + goodCall + goodExpect,
 		`f.yaml:14:3: scenarios[0]: duplicate key "title", first on line 12`},

@@ -152,7 +152,7 @@ func (s *Server) apply(ctx context.Context, req *belpoortv1.ApplyCatalogueReques
 	if err != nil {
 		return nil, recordError(err)
 	}
-	if err := mayReplace(clientOf(ctx), now, next); err != nil {
+	if err := firstError(mayReplace(clientOf(ctx), now, next), mayDeclare(clientOf(ctx), now, next)); err != nil {
 		return nil, err
 	}
 	switch {
@@ -201,6 +201,17 @@ func mayReplace(c *client, catalogues ...*inForce) error {
 		}
 	}
 	return nil
+}
+
+// mayDeclare refuses a change of the canaries to whom it is not given: who declares a number to be nobody's answers for that.
+func mayDeclare(c *client, now, next *inForce) error {
+	was, is := &belpoortv1.Catalogue{Canaries: now.message.GetCanaries()}, &belpoortv1.Catalogue{Canaries: next.message.GetCanaries()}
+	if c.roles&roleCompliance != 0 || proto.Equal(was, is) || mutantCanaryByAnybody {
+		return nil
+	}
+	return &failure{
+		codes.PermissionDenied, ReasonRoleForbidden, "catalogue.canaries", "catalogue.canaries may be changed by a key with the role compliance only", nil,
+	}
 }
 
 // GetCatalogue returns the catalogue in force, or as it stood.

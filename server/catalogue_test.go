@@ -166,3 +166,25 @@ func TestAnErasedFactAllowsNothing(t *testing.T) {
 		t.Errorf("damaged: %v", err)
 	}
 }
+
+// Whoever applies catalogues may keep the canaries, and needs the compliance role to change them.
+// The mutant mutant_canary_by_anybody must fail here.
+func TestOnlyComplianceDeclaresCanaries(t *testing.T) {
+	n := startNode(t, nil)
+	apply := func(client string, m *belpoortv1.Catalogue) error {
+		_, err := belpoortv1.NewCatalogueServiceClient(n.conn).ApplyCatalogue(n.as(client), &belpoortv1.ApplyCatalogueRequest{Catalogue: m})
+		return err
+	}
+	with := testCatalogue()
+	with.Canaries = []*belpoortv1.Canary{{Number: "+31858889990", Campaign: "acme-x", CallerId: "+31201234567"}}
+	wantError(t, "declared by ops", apply("ops-all", with), codes.PermissionDenied, ReasonRoleForbidden, "catalogue.canaries")
+	if err := apply("ops-compliance", with); err != nil {
+		t.Fatal(err)
+	}
+	with.Campaigns[0].Suspended = true
+	if err := apply("ops-all", with); err != nil {
+		t.Errorf("canaries left as they are: %v", err)
+	}
+	with.Canaries = nil
+	wantError(t, "taken away by ops", apply("ops-all", with), codes.PermissionDenied, ReasonRoleForbidden, "catalogue.canaries")
+}

@@ -277,6 +277,7 @@ var testClients = map[string]string{
 	"compliance-glo": `roles: [compliance], organisations: [globex]`,
 	"ops-all":        `roles: [ops], organisations: ["*"]`,
 	"ops-acme":       `roles: [ops], organisations: [acme]`,
+	"ops-compliance": `roles: [ops, compliance], organisations: ["*"]`,
 }
 
 func writeTestKeys(t testing.TB, path string) map[string]string {

@@ -101,6 +101,9 @@ func catalogueToProto(file *scenario.Catalogue) (*belpoortv1.Catalogue, error) {
 	for _, f := range file.Families {
 		m.ProductFamilies = append(m.ProductFamilies, &belpoortv1.ProductFamily{Id: f.ID, Products: f.Products})
 	}
+	for _, c := range file.Canaries {
+		m.Canaries = append(m.Canaries, &belpoortv1.Canary{Number: c.Number, Campaign: c.Campaign, CallerId: c.CallerID})
+	}
 	var err error
 	m.Policy, err = settingsToProto(file.Policy)
 	return m, err

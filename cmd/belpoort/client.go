@@ -39,6 +39,10 @@ type connection struct {
 
 func connect(cmd *cobra.Command) (*connection, error) {
 	f := flags{cmd.Flags()}
+	return connectTo(f, f.text("address"))
+}
+
+func connectTo(f flags, address string) (*connection, error) {
 	key, err := readKey(f)
 	if err != nil {
 		return nil, usage(err)
@@ -47,7 +51,7 @@ func connect(cmd *cobra.Command) (*connection, error) {
 	if err != nil {
 		return nil, usage(err)
 	}
-	conn, err := grpc.NewClient(f.text("address"), grpc.WithTransportCredentials(transport),
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(transport),
 		grpc.WithPerRPCCredentials(bearer(key)), grpc.WithUserAgent("belpoort/"+version))
 	if err != nil {
 		return nil, usage(fmt.Errorf("--address: %w", err))

@@ -29,8 +29,8 @@ const (
 )
 
 const exitCodesHelp = `Exit codes:
-  0  done (check: ALLOW; scenarios run: all passed; import: no row rejected)
-  1  it did not work (scenarios run: some failed; import: some rows rejected)
+  0  done (check: ALLOW; scenarios run: all passed; import: no row rejected; drill: no path broken)
+  1  it did not work (scenarios run: some failed; import: some rows rejected; drill: a path is broken)
   2  the command, a flag or an input file is wrong
   3  check: DENY
   4  check: DEFER
@@ -110,7 +110,7 @@ Every flag can also be set in the environment (--grpc as BELPOORT_GRPC) or in th
 		return usage(fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath()))
 	})
 	root.AddCommand(serveCommand(), checkCommand(), explainCommand(), objectCommand(), applyCommand(), importCommand(), screenCommand(),
-		decisionsCommand(), calleeCommand(), scenariosCommand(), sampleCommand(), keysCommand(), migrateCommand(), benchCommand(), verifyCommand(),
+		decisionsCommand(), calleeCommand(), drillCommand(), scenariosCommand(), sampleCommand(), keysCommand(), migrateCommand(), benchCommand(), verifyCommand(),
 		versionCommand())
 	return root
 }

@@ -699,7 +699,9 @@ type Catalogue struct {
 	// The product families.
 	ProductFamilies []*ProductFamily `protobuf:"bytes,4,rep,name=product_families,json=productFamilies,proto3" json:"product_families,omitempty"`
 	// Settings for every campaign, before its own.
-	Policy        *structpb.Struct `protobuf:"bytes,5,opt,name=policy,proto3" json:"policy,omitempty"`
+	Policy *structpb.Struct `protobuf:"bytes,5,opt,name=policy,proto3" json:"policy,omitempty"`
+	// The numbers on which objections are drilled, at most 16. To change them takes a key with the compliance role too.
+	Canaries      []*Canary `protobuf:"bytes,8,rep,name=canaries,proto3" json:"canaries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -769,6 +771,77 @@ func (x *Catalogue) GetPolicy() *structpb.Struct {
 	return nil
 }
 
+func (x *Catalogue) GetCanaries() []*Canary {
+	if x != nil {
+		return x.Canaries
+	}
+	return nil
+}
+
+// A number of one's own on which objections are drilled: nobody's telephone, and never a real person's.
+type Canary struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number, E.164.
+	Number string `protobuf:"bytes,1,opt,name=number,proto3" json:"number,omitempty"`
+	// The campaign in which it is asked about.
+	Campaign string `protobuf:"bytes,2,opt,name=campaign,proto3" json:"campaign,omitempty"`
+	// The caller ID that would be shown, E.164.
+	CallerId      string `protobuf:"bytes,3,opt,name=caller_id,json=callerId,proto3" json:"caller_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Canary) Reset() {
+	*x = Canary{}
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Canary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Canary) ProtoMessage() {}
+
+func (x *Canary) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Canary.ProtoReflect.Descriptor instead.
+func (*Canary) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Canary) GetNumber() string {
+	if x != nil {
+		return x.Number
+	}
+	return ""
+}
+
+func (x *Canary) GetCampaign() string {
+	if x != nil {
+		return x.Campaign
+	}
+	return ""
+}
+
+func (x *Canary) GetCallerId() string {
+	if x != nil {
+		return x.CallerId
+	}
+	return ""
+}
+
 // Asks to replace the catalogue.
 type ApplyCatalogueRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -786,7 +859,7 @@ type ApplyCatalogueRequest struct {
 
 func (x *ApplyCatalogueRequest) Reset() {
 	*x = ApplyCatalogueRequest{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[5]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +871,7 @@ func (x *ApplyCatalogueRequest) String() string {
 func (*ApplyCatalogueRequest) ProtoMessage() {}
 
 func (x *ApplyCatalogueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[5]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +884,7 @@ func (x *ApplyCatalogueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyCatalogueRequest.ProtoReflect.Descriptor instead.
 func (*ApplyCatalogueRequest) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{5}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ApplyCatalogueRequest) GetCatalogue() *Catalogue {
@@ -855,7 +928,7 @@ type ApplyCatalogueResponse struct {
 
 func (x *ApplyCatalogueResponse) Reset() {
 	*x = ApplyCatalogueResponse{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[6]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -867,7 +940,7 @@ func (x *ApplyCatalogueResponse) String() string {
 func (*ApplyCatalogueResponse) ProtoMessage() {}
 
 func (x *ApplyCatalogueResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[6]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -880,7 +953,7 @@ func (x *ApplyCatalogueResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyCatalogueResponse.ProtoReflect.Descriptor instead.
 func (*ApplyCatalogueResponse) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{6}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ApplyCatalogueResponse) GetPosition() uint64 {
@@ -908,7 +981,7 @@ type GetCatalogueRequest struct {
 
 func (x *GetCatalogueRequest) Reset() {
 	*x = GetCatalogueRequest{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[7]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -920,7 +993,7 @@ func (x *GetCatalogueRequest) String() string {
 func (*GetCatalogueRequest) ProtoMessage() {}
 
 func (x *GetCatalogueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[7]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -933,7 +1006,7 @@ func (x *GetCatalogueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCatalogueRequest.ProtoReflect.Descriptor instead.
 func (*GetCatalogueRequest) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{7}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetCatalogueRequest) GetPosition() uint64 {
@@ -956,7 +1029,7 @@ type GetCatalogueResponse struct {
 
 func (x *GetCatalogueResponse) Reset() {
 	*x = GetCatalogueResponse{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[8]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1041,7 @@ func (x *GetCatalogueResponse) String() string {
 func (*GetCatalogueResponse) ProtoMessage() {}
 
 func (x *GetCatalogueResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[8]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1054,7 @@ func (x *GetCatalogueResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCatalogueResponse.ProtoReflect.Descriptor instead.
 func (*GetCatalogueResponse) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{8}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetCatalogueResponse) GetCatalogue() *Catalogue {
@@ -1013,7 +1086,7 @@ type SuspendCampaignRequest struct {
 
 func (x *SuspendCampaignRequest) Reset() {
 	*x = SuspendCampaignRequest{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[9]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1025,7 +1098,7 @@ func (x *SuspendCampaignRequest) String() string {
 func (*SuspendCampaignRequest) ProtoMessage() {}
 
 func (x *SuspendCampaignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[9]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1038,7 +1111,7 @@ func (x *SuspendCampaignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendCampaignRequest.ProtoReflect.Descriptor instead.
 func (*SuspendCampaignRequest) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{9}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SuspendCampaignRequest) GetCampaign() string {
@@ -1073,7 +1146,7 @@ type SuspendCampaignResponse struct {
 
 func (x *SuspendCampaignResponse) Reset() {
 	*x = SuspendCampaignResponse{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[10]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1085,7 +1158,7 @@ func (x *SuspendCampaignResponse) String() string {
 func (*SuspendCampaignResponse) ProtoMessage() {}
 
 func (x *SuspendCampaignResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[10]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1098,7 +1171,7 @@ func (x *SuspendCampaignResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendCampaignResponse.ProtoReflect.Descriptor instead.
 func (*SuspendCampaignResponse) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{10}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SuspendCampaignResponse) GetPosition() uint64 {
@@ -1123,7 +1196,7 @@ type ResumeCampaignRequest struct {
 
 func (x *ResumeCampaignRequest) Reset() {
 	*x = ResumeCampaignRequest{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[11]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1135,7 +1208,7 @@ func (x *ResumeCampaignRequest) String() string {
 func (*ResumeCampaignRequest) ProtoMessage() {}
 
 func (x *ResumeCampaignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[11]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1148,7 +1221,7 @@ func (x *ResumeCampaignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeCampaignRequest.ProtoReflect.Descriptor instead.
 func (*ResumeCampaignRequest) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{11}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ResumeCampaignRequest) GetCampaign() string {
@@ -1183,7 +1256,7 @@ type ResumeCampaignResponse struct {
 
 func (x *ResumeCampaignResponse) Reset() {
 	*x = ResumeCampaignResponse{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[12]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1195,7 +1268,7 @@ func (x *ResumeCampaignResponse) String() string {
 func (*ResumeCampaignResponse) ProtoMessage() {}
 
 func (x *ResumeCampaignResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[12]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1208,7 +1281,7 @@ func (x *ResumeCampaignResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeCampaignResponse.ProtoReflect.Descriptor instead.
 func (*ResumeCampaignResponse) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{12}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ResumeCampaignResponse) GetPosition() uint64 {
@@ -1252,14 +1325,19 @@ const file_belpoort_v1_catalogue_proto_rawDesc = "" +
 	"\x06policy\x18\t \x01(\v2\x17.google.protobuf.StructR\x06policy\";\n" +
 	"\rProductFamily\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
-	"\bproducts\x18\x02 \x03(\tR\bproducts\"\xaf\x02\n" +
+	"\bproducts\x18\x02 \x03(\tR\bproducts\"\xe0\x02\n" +
 	"\tCatalogue\x12?\n" +
 	"\rorganisations\x18\x01 \x03(\v2\x19.belpoort.v1.OrganisationR\rorganisations\x124\n" +
 	"\n" +
 	"caller_ids\x18\x02 \x03(\v2\x15.belpoort.v1.CallerIdR\tcallerIds\x123\n" +
 	"\tcampaigns\x18\x03 \x03(\v2\x15.belpoort.v1.CampaignR\tcampaigns\x12E\n" +
 	"\x10product_families\x18\x04 \x03(\v2\x1a.belpoort.v1.ProductFamilyR\x0fproductFamilies\x12/\n" +
-	"\x06policy\x18\x05 \x01(\v2\x17.google.protobuf.StructR\x06policy\"\xb2\x01\n" +
+	"\x06policy\x18\x05 \x01(\v2\x17.google.protobuf.StructR\x06policy\x12/\n" +
+	"\bcanaries\x18\b \x03(\v2\x13.belpoort.v1.CanaryR\bcanaries\"Y\n" +
+	"\x06Canary\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\tR\x06number\x12\x1a\n" +
+	"\bcampaign\x18\x02 \x01(\tR\bcampaign\x12\x1b\n" +
+	"\tcaller_id\x18\x03 \x01(\tR\bcallerId\"\xb2\x01\n" +
 	"\x15ApplyCatalogueRequest\x124\n" +
 	"\tcatalogue\x18\x01 \x01(\v2\x16.belpoort.v1.CatalogueR\tcatalogue\x12\x1d\n" +
 	"\n" +
@@ -1334,7 +1412,7 @@ func file_belpoort_v1_catalogue_proto_rawDescGZIP() []byte {
 }
 
 var file_belpoort_v1_catalogue_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_belpoort_v1_catalogue_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_belpoort_v1_catalogue_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_belpoort_v1_catalogue_proto_goTypes = []any{
 	(OrganisationClass)(0),          // 0: belpoort.v1.OrganisationClass
 	(Licence)(0),                    // 1: belpoort.v1.Licence
@@ -1346,47 +1424,49 @@ var file_belpoort_v1_catalogue_proto_goTypes = []any{
 	(*Campaign)(nil),                // 7: belpoort.v1.Campaign
 	(*ProductFamily)(nil),           // 8: belpoort.v1.ProductFamily
 	(*Catalogue)(nil),               // 9: belpoort.v1.Catalogue
-	(*ApplyCatalogueRequest)(nil),   // 10: belpoort.v1.ApplyCatalogueRequest
-	(*ApplyCatalogueResponse)(nil),  // 11: belpoort.v1.ApplyCatalogueResponse
-	(*GetCatalogueRequest)(nil),     // 12: belpoort.v1.GetCatalogueRequest
-	(*GetCatalogueResponse)(nil),    // 13: belpoort.v1.GetCatalogueResponse
-	(*SuspendCampaignRequest)(nil),  // 14: belpoort.v1.SuspendCampaignRequest
-	(*SuspendCampaignResponse)(nil), // 15: belpoort.v1.SuspendCampaignResponse
-	(*ResumeCampaignRequest)(nil),   // 16: belpoort.v1.ResumeCampaignRequest
-	(*ResumeCampaignResponse)(nil),  // 17: belpoort.v1.ResumeCampaignResponse
-	(*timestamppb.Timestamp)(nil),   // 18: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),         // 19: google.protobuf.Struct
+	(*Canary)(nil),                  // 10: belpoort.v1.Canary
+	(*ApplyCatalogueRequest)(nil),   // 11: belpoort.v1.ApplyCatalogueRequest
+	(*ApplyCatalogueResponse)(nil),  // 12: belpoort.v1.ApplyCatalogueResponse
+	(*GetCatalogueRequest)(nil),     // 13: belpoort.v1.GetCatalogueRequest
+	(*GetCatalogueResponse)(nil),    // 14: belpoort.v1.GetCatalogueResponse
+	(*SuspendCampaignRequest)(nil),  // 15: belpoort.v1.SuspendCampaignRequest
+	(*SuspendCampaignResponse)(nil), // 16: belpoort.v1.SuspendCampaignResponse
+	(*ResumeCampaignRequest)(nil),   // 17: belpoort.v1.ResumeCampaignRequest
+	(*ResumeCampaignResponse)(nil),  // 18: belpoort.v1.ResumeCampaignResponse
+	(*timestamppb.Timestamp)(nil),   // 19: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),         // 20: google.protobuf.Struct
 }
 var file_belpoort_v1_catalogue_proto_depIdxs = []int32{
 	0,  // 0: belpoort.v1.Organisation.class:type_name -> belpoort.v1.OrganisationClass
 	1,  // 1: belpoort.v1.Organisation.licence:type_name -> belpoort.v1.Licence
-	18, // 2: belpoort.v1.CallerId.valid_from_time:type_name -> google.protobuf.Timestamp
-	18, // 3: belpoort.v1.CallerId.valid_until_time:type_name -> google.protobuf.Timestamp
-	18, // 4: belpoort.v1.CallerId.callback_test_time:type_name -> google.protobuf.Timestamp
+	19, // 2: belpoort.v1.CallerId.valid_from_time:type_name -> google.protobuf.Timestamp
+	19, // 3: belpoort.v1.CallerId.valid_until_time:type_name -> google.protobuf.Timestamp
+	19, // 4: belpoort.v1.CallerId.callback_test_time:type_name -> google.protobuf.Timestamp
 	2,  // 5: belpoort.v1.Campaign.purpose:type_name -> belpoort.v1.Purpose
 	3,  // 6: belpoort.v1.Campaign.mode:type_name -> belpoort.v1.Mode
 	4,  // 7: belpoort.v1.Campaign.dialing:type_name -> belpoort.v1.Dialing
-	19, // 8: belpoort.v1.Campaign.policy:type_name -> google.protobuf.Struct
+	20, // 8: belpoort.v1.Campaign.policy:type_name -> google.protobuf.Struct
 	5,  // 9: belpoort.v1.Catalogue.organisations:type_name -> belpoort.v1.Organisation
 	6,  // 10: belpoort.v1.Catalogue.caller_ids:type_name -> belpoort.v1.CallerId
 	7,  // 11: belpoort.v1.Catalogue.campaigns:type_name -> belpoort.v1.Campaign
 	8,  // 12: belpoort.v1.Catalogue.product_families:type_name -> belpoort.v1.ProductFamily
-	19, // 13: belpoort.v1.Catalogue.policy:type_name -> google.protobuf.Struct
-	9,  // 14: belpoort.v1.ApplyCatalogueRequest.catalogue:type_name -> belpoort.v1.Catalogue
-	9,  // 15: belpoort.v1.GetCatalogueResponse.catalogue:type_name -> belpoort.v1.Catalogue
-	10, // 16: belpoort.v1.CatalogueService.ApplyCatalogue:input_type -> belpoort.v1.ApplyCatalogueRequest
-	12, // 17: belpoort.v1.CatalogueService.GetCatalogue:input_type -> belpoort.v1.GetCatalogueRequest
-	14, // 18: belpoort.v1.CatalogueService.SuspendCampaign:input_type -> belpoort.v1.SuspendCampaignRequest
-	16, // 19: belpoort.v1.CatalogueService.ResumeCampaign:input_type -> belpoort.v1.ResumeCampaignRequest
-	11, // 20: belpoort.v1.CatalogueService.ApplyCatalogue:output_type -> belpoort.v1.ApplyCatalogueResponse
-	13, // 21: belpoort.v1.CatalogueService.GetCatalogue:output_type -> belpoort.v1.GetCatalogueResponse
-	15, // 22: belpoort.v1.CatalogueService.SuspendCampaign:output_type -> belpoort.v1.SuspendCampaignResponse
-	17, // 23: belpoort.v1.CatalogueService.ResumeCampaign:output_type -> belpoort.v1.ResumeCampaignResponse
-	20, // [20:24] is the sub-list for method output_type
-	16, // [16:20] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	20, // 13: belpoort.v1.Catalogue.policy:type_name -> google.protobuf.Struct
+	10, // 14: belpoort.v1.Catalogue.canaries:type_name -> belpoort.v1.Canary
+	9,  // 15: belpoort.v1.ApplyCatalogueRequest.catalogue:type_name -> belpoort.v1.Catalogue
+	9,  // 16: belpoort.v1.GetCatalogueResponse.catalogue:type_name -> belpoort.v1.Catalogue
+	11, // 17: belpoort.v1.CatalogueService.ApplyCatalogue:input_type -> belpoort.v1.ApplyCatalogueRequest
+	13, // 18: belpoort.v1.CatalogueService.GetCatalogue:input_type -> belpoort.v1.GetCatalogueRequest
+	15, // 19: belpoort.v1.CatalogueService.SuspendCampaign:input_type -> belpoort.v1.SuspendCampaignRequest
+	17, // 20: belpoort.v1.CatalogueService.ResumeCampaign:input_type -> belpoort.v1.ResumeCampaignRequest
+	12, // 21: belpoort.v1.CatalogueService.ApplyCatalogue:output_type -> belpoort.v1.ApplyCatalogueResponse
+	14, // 22: belpoort.v1.CatalogueService.GetCatalogue:output_type -> belpoort.v1.GetCatalogueResponse
+	16, // 23: belpoort.v1.CatalogueService.SuspendCampaign:output_type -> belpoort.v1.SuspendCampaignResponse
+	18, // 24: belpoort.v1.CatalogueService.ResumeCampaign:output_type -> belpoort.v1.ResumeCampaignResponse
+	21, // [21:25] is the sub-list for method output_type
+	17, // [17:21] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_belpoort_v1_catalogue_proto_init() }
@@ -1400,7 +1480,7 @@ func file_belpoort_v1_catalogue_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_belpoort_v1_catalogue_proto_rawDesc), len(file_belpoort_v1_catalogue_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,5 @@
+//go:build !mutant_drill_anybody
+
+package main
+
+const mutantDrillAnybody = false

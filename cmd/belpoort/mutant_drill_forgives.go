@@ -1,0 +1,5 @@
+//go:build mutant_drill_forgives
+
+package main
+
+const mutantDrillForgives = true

@@ -1,0 +1,5 @@
+//go:build !mutant_canary_by_anybody
+
+package server
+
+const mutantCanaryByAnybody = false
