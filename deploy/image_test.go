@@ -252,7 +252,7 @@ func TestDockerfileUsesTheScript(t *testing.T) {
 		`USER 65532:65532`,
 		`WORKDIR /var/lib/belpoort`,
 		`VOLUME /var/lib/belpoort`,
-		`EXPOSE 2357 2359`,
+		`EXPOSE 2357 2358 2359`,
 		`ENTRYPOINT ["/belpoort"]`,
 	} {
 		if !slices.Contains(lines, want) {

@@ -19,7 +19,7 @@ import (
 )
 
 // The addresses that pages show: the defaults.
-const shownGRPC, shownOps = "127.0.0.1:2357", "127.0.0.1:2359"
+const shownGRPC, shownHTTP, shownOps = "127.0.0.1:2357", "127.0.0.1:2358", "127.0.0.1:2359"
 
 const grpcurlVersion = "v1.9.3"
 
@@ -73,14 +73,14 @@ func commands(t *testing.T, page string) []command {
 
 // desk is where a reader sits: a folder with the binary, and a service without data.
 type desk struct {
-	folder, grpc, ops string
-	grpcurl           error // why there is none
-	env               []string
+	folder, grpc, http, ops string
+	grpcurl                 error // why there is none
+	env                     []string
 }
 
 func sitDown(t *testing.T) *desk {
 	t.Helper()
-	d := &desk{folder: t.TempDir(), grpc: freeAddress(t), ops: freeAddress(t)}
+	d := &desk{folder: t.TempDir(), grpc: freeAddress(t), http: freeAddress(t), ops: freeAddress(t)}
 	root, err := filepath.Abs(house)
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func freeAddress(t *testing.T) string {
 
 func (d *desk) serve(t *testing.T) {
 	t.Helper()
-	service := exec.Command(filepath.Join(d.folder, "bin", "belpoort"), "serve", "--grpc", d.grpc, "--ops", d.ops)
+	service := exec.Command(filepath.Join(d.folder, "bin", "belpoort"), "serve", "--grpc", d.grpc, "--http", d.http, "--ops", d.ops)
 	var log bytes.Buffer
 	service.Dir, service.Stderr = d.folder, &log
 	if err := service.Start(); err != nil {
@@ -177,7 +177,7 @@ func (d *desk) enter(t *testing.T, c command) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	text := strings.NewReplacer(shownGRPC, d.grpc, shownOps, d.ops).Replace(c.text)
+	text := strings.NewReplacer(shownGRPC, d.grpc, shownHTTP, d.http, shownOps, d.ops).Replace(c.text)
 	shell := exec.CommandContext(ctx, "bash", "-c", text)
 	shell.Dir, shell.Env, shell.WaitDelay = d.folder, d.env, time.Second
 	out, err := shell.CombinedOutput()

@@ -30,6 +30,11 @@ func pages(t *testing.T) []string {
 	if err != nil || len(found) < 6 {
 		t.Fatalf("pages: %v, %v", found, err)
 	}
+	integrations, err := filepath.Glob("integrations/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found = append(found, integrations...)
 	return append([]string{filepath.Join(house, "README.md"), filepath.Join(house, "CHANGELOG.md")}, found...)
 }
 

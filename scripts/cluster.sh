@@ -54,7 +54,7 @@ ready() {
 }
 
 start_node() { # number
-  "$belpoort" serve --data "$folder/node$1" --node-name "node$1" --grpc "127.0.0.1:${grpc[$1]}" --ops "127.0.0.1:${ops[$1]}" \
+  "$belpoort" serve --data "$folder/node$1" --node-name "node$1" --grpc "127.0.0.1:${grpc[$1]}" --http "" --ops "127.0.0.1:${ops[$1]}" \
     --ledger "$ledger" --redis "$cache" --log-level warn &
   nodes+=($!)
   until ready "${ops[$1]}"; do

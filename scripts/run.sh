@@ -4,6 +4,7 @@ set -euo pipefail
 
 belpoort=bin/belpoort
 grpc=${BELPOORT_GRPC:-127.0.0.1:2357}
+http=${BELPOORT_HTTP:-127.0.0.1:2358}
 ops=${BELPOORT_OPS:-127.0.0.1:2359}
 folder=$(mktemp -d "${TMPDIR:-/tmp}/belpoort-run-XXXXXX")
 data=$folder/data
@@ -34,7 +35,7 @@ ready() { # a fresh machine has no curl
   (exec 3<>"/dev/tcp/${ops%:*}/${ops##*:}" && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 && grep -q ' 200 ' <&3) 2>/dev/null
 }
 
-"$belpoort" serve --data "$data" --grpc "$grpc" --ops "$ops" --log-level warn &
+"$belpoort" serve --data "$data" --grpc "$grpc" --http "$http" --ops "$ops" --log-level warn &
 service=$!
 until ready; do
   kill -0 "$service" 2>/dev/null || { wait "$service"; exit 1; }

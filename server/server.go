@@ -144,6 +144,7 @@ type Server struct {
 	writing    sync.WaitGroup
 
 	grpc     *grpc.Server
+	inside   *inside
 	health   *health.Server
 	proven   atomic.Bool // the self-test passed
 	stopping atomic.Bool
@@ -182,11 +183,20 @@ func New(c Config) (*Server, error) {
 	s.facts.panicked = s.panicked
 	s.journalled.Store(c.Journalled)
 	s.grpc = grpc.NewServer(s.options(c.TLS)...)
-	s.register(c.Reflection)
+	s.register(s.grpc)
+	s.setHealth(healthv1.HealthCheckResponse_NOT_SERVING)
+	if c.Reflection {
+		reflection.Register(s.grpc)
+	}
 	if err := checkRules(s.grpc.GetServiceInfo()); err != nil {
 		return nil, err
 	}
-	return s, s.useEmptyCatalogue(c.Law)
+	if err := s.useEmptyCatalogue(c.Law); err != nil {
+		return nil, err
+	}
+	var err error
+	s.inside, err = s.openInside()
+	return s, err
 }
 
 func (s *Server) options(tlsConfig *tls.Config) []grpc.ServerOption {
@@ -199,29 +209,32 @@ func (s *Server) options(tlsConfig *tls.Config) []grpc.ServerOption {
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: maxIdle, MaxConnectionAge: maxAge, MaxConnectionAgeGrace: ageGrace, Time: pingEvery,
 		}),
-		grpc.NumStreamWorkers(uint32(4 * runtime.GOMAXPROCS(0))),
-		grpc.WaitForHandlers(true),
-		grpc.UnaryInterceptor(s.unary),
-		grpc.StreamInterceptor(s.stream),
 	}
+	options = append(options, s.handling()...)
 	if tlsConfig != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(tlsConfig)))
 	}
 	return options
 }
 
-// register offers the services, with health red.
-func (s *Server) register(withReflection bool) {
-	belpoortv1.RegisterGatekeeperServiceServer(s.grpc, &gatekeeper{s: s})
-	belpoortv1.RegisterObjectionServiceServer(s.grpc, &objections{s: s})
-	belpoortv1.RegisterRegisterServiceServer(s.grpc, &register{s: s})
-	belpoortv1.RegisterCatalogueServiceServer(s.grpc, &catalogues{s: s})
-	belpoortv1.RegisterAuditServiceServer(s.grpc, &audit{s: s})
-	s.setHealth(healthv1.HealthCheckResponse_NOT_SERVING)
-	healthv1.RegisterHealthServer(s.grpc, s.health)
-	if withReflection {
-		reflection.Register(s.grpc)
+// handling is what every request meets, by whatever way it comes.
+func (s *Server) handling() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.NumStreamWorkers(uint32(4 * runtime.GOMAXPROCS(0))),
+		grpc.WaitForHandlers(true),
+		grpc.UnaryInterceptor(s.unary),
+		grpc.StreamInterceptor(s.stream),
 	}
+}
+
+// register offers the services.
+func (s *Server) register(to *grpc.Server) {
+	belpoortv1.RegisterGatekeeperServiceServer(to, &gatekeeper{s: s})
+	belpoortv1.RegisterObjectionServiceServer(to, &objections{s: s})
+	belpoortv1.RegisterRegisterServiceServer(to, &register{s: s})
+	belpoortv1.RegisterCatalogueServiceServer(to, &catalogues{s: s})
+	belpoortv1.RegisterAuditServiceServer(to, &audit{s: s})
+	healthv1.RegisterHealthServer(to, s.health)
 }
 
 func (s *Server) setHealth(status healthv1.HealthCheckResponse_ServingStatus) {
@@ -239,8 +252,9 @@ func (s *Server) setHealth(status healthv1.HealthCheckResponse_ServingStatus) {
 // passed; when it fails, the server is stopped and Start returns why.
 func (s *Server) Start(l net.Listener) error {
 	go func() { s.served <- s.grpc.Serve(l) }()
+	s.inside.serve()
 	if err := s.SelfTest(); err != nil {
-		s.grpc.Stop()
+		s.cut()
 		return errors.Join(err, <-s.served)
 	}
 	s.proven.Store(true)
@@ -292,6 +306,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.health.Shutdown()
 	finished := make(chan struct{})
 	go func() {
+		s.inside.finish()
 		s.grpc.GracefulStop()
 		close(finished)
 	}()
@@ -300,10 +315,16 @@ func (s *Server) Stop(ctx context.Context) error {
 	case <-finished:
 	case <-ctx.Done():
 		err = fmt.Errorf("server: requests were cut off: %w", ctx.Err())
-		s.grpc.Stop()
+		s.cut()
 		<-finished
 	}
 	s.writing.Wait()
 	s.facts.wait()
 	return err
+}
+
+// cut ends what is under way.
+func (s *Server) cut() {
+	s.inside.cut()
+	s.grpc.Stop()
 }

@@ -15,6 +15,7 @@ import (
 var (
 	GRPC = []string{"h2"}
 	HTTP = []string{"http/1.1"}
+	Web  = []string{"h2", "http/1.1"}
 )
 
 // TLSConfig is TLS 1.3 for the protocols, with the certificate of two PEM files. clientCAFile, where not "", holds the authorities one of

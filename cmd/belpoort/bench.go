@@ -403,7 +403,7 @@ func (b *benchRun) serveFlags() []string {
 
 func (b *benchRun) startService() (address, key string, pid int, err error) {
 	data := folder(filepath.Join(b.temporary, "data"))
-	args := append([]string{"serve", "--data", string(data), "--grpc", "127.0.0.1:0", "--ops", "127.0.0.1:0"}, b.serveFlags()...)
+	args := append([]string{"serve", "--data", string(data), "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ops", "127.0.0.1:0"}, b.serveFlags()...)
 	p := b.child(args...)
 	log := &firstLine{found: make(chan string, 1), says: func(line []byte) (string, bool) {
 		var entry struct{ Msg, Grpc string }

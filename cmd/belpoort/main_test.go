@@ -22,26 +22,29 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	if err := os.Setenv(envPrefix+"HTTP", "127.0.0.1:0"); err != nil { // where a test does not say which port
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
 // process is a running `belpoort serve`.
 type process struct {
-	t         testing.TB
-	cmd       *exec.Cmd
-	args      []string // besides data and addresses
-	data      string
-	grpc, ops string
-	log       *lockedLog
-	exited    chan error
-	apart     *syscall.SysProcAttr // nil: dies with the test, and nothing else
+	t               testing.TB
+	cmd             *exec.Cmd
+	args            []string // besides data and addresses
+	data            string
+	grpc, http, ops string
+	log             *lockedLog
+	exited          chan error
+	apart           *syscall.SysProcAttr // nil: dies with the test, and nothing else
 }
 
 // serveIn starts a service on a data folder and waits until it is ready. A callee is not kept for one call at a time, so
 // that tests may ask again.
 func serveIn(t testing.TB, data string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, data: data, grpc: freeAddress(t), ops: freeAddress(t), args: []string{"--allow-window", "0"}}
+	p := &process{t: t, data: data, grpc: freeAddress(t), http: freeAddress(t), ops: freeAddress(t), args: []string{"--allow-window", "0"}}
 	p.begin(args...)
 	p.awaitReady()
 	return p
@@ -52,7 +55,7 @@ func (p *process) begin(args ...string) {
 	p.t.Helper()
 	p.log, p.exited = &lockedLog{}, make(chan error, 1)
 	p.args = append(p.args, args...)
-	p.cmd = exec.Command(os.Args[0], append([]string{"serve", "--data", p.data, "--grpc", p.grpc, "--ops", p.ops}, p.args...)...)
+	p.cmd = exec.Command(os.Args[0], append([]string{"serve", "--data", p.data, "--grpc", p.grpc, "--http", p.http, "--ops", p.ops}, p.args...)...)
 	p.cmd.Env = append(os.Environ(), beMain+"=1")
 	p.cmd.Stderr = p.log
 	if p.cmd.SysProcAttr = p.apart; p.apart == nil {

@@ -32,7 +32,8 @@ import (
 // nodeOptions are what `serve` can be told.
 type nodeOptions struct {
 	data                      folder
-	grpc, ops                 string // addresses
+	grpc, http, ops           string // addresses; http may be "" for none
+	formNames                 string // file with more names of forms' fields; "" for none
 	certificate, key, clients string // TLS files; "" for none
 	plaintext                 bool   // beyond loopback without TLS
 	keys                      string // key file; "" for the data folder's own
@@ -61,6 +62,7 @@ type node struct {
 	health              ops.Health
 	journalled          uint64 // records in the journal when it was opened
 	opsOn               net.Listener
+	doors               webDoors
 	serving, servingOps net.Addr
 
 	stopFollowing context.CancelFunc
@@ -86,6 +88,10 @@ func startNode(ctx context.Context, o nodeOptions) (*node, error) {
 }
 
 func (n *node) start(ctx context.Context, o nodeOptions) error {
+	var err error
+	if n.doors.names, err = readFormNames(o.formNames); err != nil {
+		return fmt.Errorf("--form-names: %w", err)
+	}
 	book := lawIn(o.law)
 	seen := book.stamp()
 	nl, err := book.read()
@@ -120,7 +126,10 @@ func (n *node) start(ctx context.Context, o nodeOptions) error {
 	n.followLaw(book, seen, metrics)
 	n.gauges(metrics)
 	n.watchParts(metrics)
-	return n.servePages(o, metrics)
+	if err := n.servePages(o, metrics); err != nil {
+		return err
+	}
+	return n.openDoors(o)
 }
 
 // pendingSegment is small: few objections ever wait.
@@ -133,7 +142,11 @@ func (n *node) listen(o nodeOptions) error {
 		flag    string
 		address string
 		tls     bool
-	}{{&n.grpc, "grpc", o.grpc, o.certificate != ""}, {&n.opsOn, "ops", o.ops, o.certificate != ""}} {
+	}{{&n.grpc, "grpc", o.grpc, o.certificate != ""}, {&n.opsOn, "ops", o.ops, o.certificate != ""},
+		{&n.doors.on, "http", o.http, o.certificate != ""}} {
+		if l.address == "" && l.flag == "http" {
+			continue
+		}
 		listener, err := net.Listen("tcp", l.address)
 		if err != nil {
 			return fmt.Errorf("--%s: %w", l.flag, err)
@@ -326,10 +339,12 @@ func (n *node) gauges(metrics *ops.Metrics) {
 	}
 }
 
+// alive says why this process should be restarted, or nil.
+func (n *node) alive() error { return errors.Join(n.journal.Err(), n.pending.Err()) }
+
 func (n *node) servePages(o nodeOptions, metrics *ops.Metrics) error {
-	live := func() error { return errors.Join(n.journal.Err(), n.pending.Err()) }
 	n.pages = &http.Server{
-		Handler:           metrics.Handler(ops.Pages{Live: live, Ready: n.server.Ready, Health: &n.health}),
+		Handler:           metrics.Handler(ops.Pages{Live: n.alive, Ready: n.server.Ready, Health: &n.health}),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: zap.NewStdLog(n.log),
 	}
 	listener := n.opsOn
@@ -366,13 +381,8 @@ func (n *node) wait(ctx context.Context) error {
 
 // stop turns health red, finishes what is under way and closes. It may be called on a node that never started.
 func (n *node) stop() error {
-	var errs []error
-	if n.server != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-		defer cancel()
-		errs = append(errs, n.server.Stop(ctx))
-	}
-	for _, l := range []net.Listener{n.grpc, n.opsOn} {
+	errs := n.stopServing()
+	for _, l := range []net.Listener{n.grpc, n.opsOn, n.doors.on} {
 		if l != nil {
 			errs = append(errs, l.Close())
 		}
@@ -391,6 +401,17 @@ func (n *node) stop() error {
 		errs = append(errs, n.ledger.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// stopServing lets the doors' requests finish first: they need the server.
+func (n *node) stopServing() []error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	errs := []error{n.doors.stop(ctx)}
+	if n.server != nil {
+		errs = append(errs, n.server.Stop(ctx))
+	}
+	return errs
 }
 
 // leave tells the other nodes that they need not wait for this one. When it cannot, they wait until the lease has run out.

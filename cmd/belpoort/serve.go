@@ -24,7 +24,8 @@ Several nodes share a PostgreSQL ledger (--ledger) and, for speed, a Redis (--re
 for its journals, with the same keys/deployment.key and keys/api-keys.yaml: copy them from the first node. What one node
 answers "in force" holds on all. docs/operations.md tells what to set up.
 
-gRPC is served on --grpc; health and metrics (/livez, /readyz, /metrics) over HTTP on --ops. On loopback the service
+gRPC is served on --grpc; the doors over HTTP (JSON, plain checks, forms, /openapi.json) on --http, where "" shuts them;
+health and metrics (/livez, /readyz, /metrics) on --ops. On loopback the service
 runs without TLS. Beyond loopback it needs --tls-cert and --tls-key, for both, or --plaintext where something else encrypts.
 Certificate, key and law files are read again when they change, the law file also on SIGHUP; where a changed file is
 wrong, what was in force stays so, and the log and belpoort_file_reloads_total say why.
@@ -37,6 +38,8 @@ decisions on their way to the ledger are shipped.`,
 	}
 	f := cmd.Flags()
 	f.String("grpc", "127.0.0.1:2357", "address for gRPC")
+	f.String("http", "127.0.0.1:2358", "address for the doors over HTTP; empty for none")
+	f.String("form-names", "", "YAML file with more names for the fields of forms, such as \"callee: [klantnummer]\"")
 	f.String("ops", "127.0.0.1:2359", "address for health and metrics")
 	f.String("tls-cert", "", "PEM file with the certificate chain")
 	f.String("tls-key", "", "PEM file with the certificate's key")
@@ -64,7 +67,7 @@ func serve(cmd *cobra.Command) error {
 	if err != nil {
 		return exit(exitFailed, err)
 	}
-	o.log.Info("serving", zap.Stringer("grpc", n.addr()), zap.Stringer("ops", n.opsAddr()), zap.String("data", string(o.data)),
+	o.log.Info("serving", zap.Stringer("grpc", n.addr()), zap.String("http", n.doors.address()), zap.Stringer("ops", n.opsAddr()), zap.String("data", string(o.data)),
 		zap.Bool("tls", o.certificate != ""), zap.String("version", version))
 	if o.certificate == "" {
 		o.log.Info("TLS is off: numbers and keys travel in the clear between client and service")
@@ -80,7 +83,7 @@ func serve(cmd *cobra.Command) error {
 func serveOptions(cmd *cobra.Command) (nodeOptions, error) {
 	f := flags{cmd.Flags()}
 	o := nodeOptions{
-		data: folder(f.text("data")), grpc: f.text("grpc"), ops: f.text("ops"), certificate: f.text("tls-cert"),
+		data: folder(f.text("data")), grpc: f.text("grpc"), http: f.text("http"), formNames: f.text("form-names"), ops: f.text("ops"), certificate: f.text("tls-cert"),
 		key: f.text("tls-key"), clients: f.text("tls-client-ca"), plaintext: f.flag("plaintext"), keys: f.text("api-keys"), law: f.text("law"),
 		cacheBytes: int64(f.number("cache-mib")) << 20, ledger: f.text("ledger"), redis: f.text("redis"), name: f.text("node-name"),
 		allowWindow: f.duration("allow-window"),
@@ -103,6 +106,9 @@ func serveOptions(cmd *cobra.Command) (nodeOptions, error) {
 	level, err := zapcore.ParseLevel(f.text("log-level"))
 	if err != nil || level > zapcore.ErrorLevel {
 		return o, fmt.Errorf("--log-level %q: want debug, info, warn or error", f.text("log-level"))
+	}
+	if o.formNames != "" && o.http == "" {
+		return o, errors.New("--form-names needs --http")
 	}
 	o.log = newLog(cmd, level)
 	return o, nil

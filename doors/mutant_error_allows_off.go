@@ -1,0 +1,5 @@
+//go:build !mutant_error_allows
+
+package doors
+
+const mutantErrorAllows = false

@@ -1,0 +1,5 @@
+//go:build mutant_pending_in_force
+
+package doors
+
+const mutantPendingInForce = true

@@ -1,0 +1,63 @@
+package doors
+
+import (
+	"math"
+	"strconv"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// domain is that of the service's own reasons.
+const domain = "belpoort"
+
+// Reasons of the doors, besides those that the service gives.
+const (
+	ReasonTwice      = "FIELD_TWICE"
+	ReasonAmbiguous  = "FIELD_AMBIGUOUS"
+	ReasonWord       = "FIELD_INVALID"
+	ReasonMissing    = "FIELD_MISSING"
+	ReasonUnanswered = "INTERNAL"
+)
+
+// Wrong is the code of what the asker did wrong.
+const Wrong = codes.InvalidArgument
+
+// Trouble is why there is no answer. It never stands beside a verdict.
+type Trouble struct {
+	Code       codes.Code
+	Reason     string // stable; docs/operations.md lists them
+	Field      string // the field that is wrong; "" where none is
+	Sentence   string // for people; safe to show
+	RetryAfter int64  // seconds after which asking again makes sense; 0 where that is not known
+}
+
+func (t *Trouble) Error() string { return t.Sentence }
+
+// TroubleOf reads what the service answered instead of an answer. trailer may be nil.
+func TroubleOf(err error, trailer metadata.MD) *Trouble {
+	s := status.Convert(err)
+	t := &Trouble{Code: s.Code(), Reason: s.Code().String(), Sentence: s.Message()}
+	for _, detail := range s.Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == domain {
+			t.Reason, t.Field = info.GetReason(), info.GetMetadata()["field"]
+		}
+	}
+	if pushback := trailer.Get("grpc-retry-pushback-ms"); len(pushback) == 1 {
+		if ms, err := strconv.ParseUint(pushback[0], 10, 31); err == nil {
+			t.RetryAfter = int64(math.Ceil(float64(ms) / 1000))
+		}
+	}
+	return t
+}
+
+// wrongWord names a field whose word is none, and the words there are.
+func wrongWord(field Field, words string) *Trouble {
+	return &Trouble{Code: Wrong, Reason: ReasonWord, Field: string(field), Sentence: string(field) + " must be one of " + words}
+}
+
+func missing(field Field, sentence string) *Trouble {
+	return &Trouble{Code: Wrong, Reason: ReasonMissing, Field: string(field), Sentence: sentence}
+}

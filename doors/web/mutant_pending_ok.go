@@ -1,0 +1,5 @@
+//go:build mutant_pending_ok
+
+package web
+
+const mutantPendingOK = true

@@ -1,0 +1,5 @@
+//go:build !mutant_refusal_ok
+
+package web
+
+const mutantRefusalOK = false
