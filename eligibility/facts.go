@@ -15,6 +15,8 @@ type Fact struct {
 	Objection    *Objection
 	CallReport   *CallReport
 	ListEntry    *ListEntry
+	// Offer changes no decision.
+	ObjectionOffer *ObjectionOffer
 }
 
 // Subscriber says who the subscriber of a number is. The latest Since at or before the dial instant counts.
@@ -98,6 +100,8 @@ type Objection struct {
 	Product      string // ScopeProduct only
 	By           ObjectedBy
 	Receipt      string
+	DecisionID   string // of the call in which the person objected, 32 hexadecimal characters; "" where it is not known
+	OwnWords     string // with which the person narrowed it
 }
 
 // CallReport says what became of an earlier call.
@@ -109,6 +113,23 @@ type CallReport struct {
 	DecisionID       string // of the decision that allowed it, 32 hexadecimal characters; "" where it is not known
 	EndedAt          time.Time
 	Late             bool // reported later than reports are due
+	Agent            string
+	Recording        string // a reference
+	OfferHow         OfferHow
+	OfferResult      OfferResult
+}
+
+// ObjectionOffer says that the right of objection was offered in a call. It pays what the call owed, and changes no decision.
+type ObjectionOffer struct {
+	DecisionID   string // of the call, 32 hexadecimal characters; "" where only the number was known
+	Organisation string
+	Campaign     string
+	At           time.Time
+	How          OfferHow
+	Recording    string // a reference
+	Result       OfferResult
+	Menu         string
+	Digit        string
 }
 
 // ListEntry says how a number stood on a list when our copy of it was loaded.

@@ -212,6 +212,27 @@ const (
 	Failed    Outcome = 6
 )
 
+// OfferHow says who offered the right of objection in a call. The zero value: not told.
+type OfferHow uint8
+
+// Who offered it.
+const (
+	ByAgentAndIVR OfferHow = 1
+	ByAgent       OfferHow = 2
+	ByIVR         OfferHow = 3
+)
+
+// OfferResult says what came of an offer. The zero value: not told, which is never "did not object".
+type OfferResult uint8
+
+// What came of it.
+const (
+	OfferObjected    OfferResult = 1
+	OfferNotObjected OfferResult = 2
+	OfferNoInput     OfferResult = 3
+	OfferHungUp      OfferResult = 4
+)
+
 // OrganisationClass says what an organisation is under Tw 11.7.
 type OrganisationClass uint8
 
@@ -295,6 +316,8 @@ var (
 	objectionScopeWords     = []string{"UNSPECIFIED", "PRODUCT", "ORGANISATION", "BRAND", "GROUP"}
 	objectedByWords         = []string{"UNSPECIFIED", "SUBSCRIBER", "HOUSEHOLD_MEMBER"}
 	outcomeWords            = []string{"UNSPECIFIED", "ANSWERED", "VOICEMAIL", "NO_ANSWER", "BUSY", "ABANDONED", "FAILED"}
+	offerHowWords           = []string{"UNSPECIFIED", "AGENT_AND_IVR", "AGENT", "IVR"}
+	offerResultWords        = []string{"UNSPECIFIED", "OBJECTED", "NOT_OBJECTED", "NO_INPUT", "HUNG_UP"}
 	classWords              = []string{"UNSPECIFIED", "COMMERCIAL", "IDEALISTIC", "PUBLISHER", "GAMBLING_LICENSEE"}
 	licenceWords            = []string{"UNSPECIFIED", "WOK_3", "WOK_9", "WOK_27B", "WOK_31A"}
 	purposeWords            = []string{"UNSPECIFIED", "COMMERCIAL", "IDEALISTIC", "SERVICE", "RESEARCH"}
@@ -316,6 +339,8 @@ func (v Via) String() string                { return wordOf(viaWords, v) }
 func (s ObjectionScope) String() string     { return wordOf(objectionScopeWords, s) }
 func (b ObjectedBy) String() string         { return wordOf(objectedByWords, b) }
 func (o Outcome) String() string            { return wordOf(outcomeWords, o) }
+func (h OfferHow) String() string           { return wordOf(offerHowWords, h) }
+func (r OfferResult) String() string        { return wordOf(offerResultWords, r) }
 func (c OrganisationClass) String() string  { return wordOf(classWords, c) }
 func (l Licence) String() string            { return wordOf(licenceWords, l) }
 func (p Purpose) String() string            { return wordOf(purposeWords, p) }
@@ -325,8 +350,8 @@ func (d Dialing) String() string            { return wordOf(dialingWords, d) }
 // Word is any of the enumerated words of this room.
 type Word interface {
 	Verdict | Reason | Obligation | Presentation | SubscriberKind | Channel | ConsentMethod | VerificationMethod |
-		RelationshipKind | NumberSource | Via | ObjectionScope | ObjectedBy | Outcome | OrganisationClass | Licence |
-		Purpose | Mode | Dialing
+		RelationshipKind | NumberSource | Via | ObjectionScope | ObjectedBy | Outcome | OfferHow | OfferResult |
+		OrganisationClass | Licence | Purpose | Mode | Dialing
 }
 
 // ParseWord reads a word as FORMAT writes it, such as "OWN_INITIATIVE" or "SALE". The error lists the words that exist.
@@ -394,6 +419,10 @@ func wordsOf[W Word]() []string {
 		return objectedByWords
 	case Outcome:
 		return outcomeWords
+	case OfferHow:
+		return offerHowWords
+	case OfferResult:
+		return offerResultWords
 	case OrganisationClass:
 		return classWords
 	case Licence:

@@ -35,6 +35,8 @@ func FactFromProto(m *belpoortv1.Fact) (eligibility.Fact, error) {
 		f.CallReport = c.callReport("fact.call_report", kind.CallReport)
 	case *belpoortv1.Fact_ListEntry:
 		f.ListEntry = c.listEntry("fact.list_entry", kind.ListEntry)
+	case *belpoortv1.Fact_ObjectionOffer:
+		f.ObjectionOffer = c.offer("fact.objection_offer", kind.ObjectionOffer)
 	default:
 		c.fail("fact", "is missing")
 	}
@@ -127,6 +129,8 @@ func (c *check) objection(at string, m *belpoortv1.Objection) *eligibility.Objec
 		Product:      c.text(at+".product", m.GetProduct(), MaxText),
 		By:           word[eligibility.ObjectedBy](c, at+".by", m.GetBy()),
 		Receipt:      c.text(at+".receipt", m.GetReceipt(), MaxID),
+		DecisionID:   c.decisionID(at+".decision_id", m.GetDecisionId()),
+		OwnWords:     c.text(at+".own_words", m.GetOwnWords(), MaxWords),
 	}
 	switch {
 	case o.Scope == eligibility.ScopeProduct && o.Product == "":
@@ -147,6 +151,25 @@ func (c *check) callReport(at string, m *belpoortv1.CallReport) *eligibility.Cal
 		DecisionID:       c.decisionID(at+".decision_id", m.GetDecisionId()),
 		EndedAt:          c.moment(at+".end_time", m.GetEndTime()),
 		Late:             m.GetLate(),
+		Agent:            c.text(at+".agent", m.GetAgent(), MaxAgent),
+		Recording:        c.text(at+".recording", m.GetRecording(), MaxText),
+		OfferHow:         word[eligibility.OfferHow](c, at+".offer_how", m.GetOfferHow()),
+		OfferResult:      word[eligibility.OfferResult](c, at+".offer_result", m.GetOfferResult()),
+	}
+}
+
+func (c *check) offer(at string, m *belpoortv1.ObjectionOffer) *eligibility.ObjectionOffer {
+	c.known(at, m)
+	return &eligibility.ObjectionOffer{
+		DecisionID:   c.decisionID(at+".decision_id", m.GetDecisionId()),
+		Organisation: c.id(at+".organisation", m.GetOrganisation()),
+		Campaign:     c.id(at+".campaign", m.GetCampaign()),
+		At:           c.momentGiven(at+".offer_time", m.GetOfferTime()),
+		How:          wordGiven[eligibility.OfferHow](c, at+".how", m.GetHow()),
+		Recording:    c.text(at+".recording", m.GetRecording(), MaxText),
+		Result:       wordGiven[eligibility.OfferResult](c, at+".result", m.GetResult()),
+		Menu:         c.text(at+".menu", m.GetMenu(), maxNameID),
+		Digit:        c.text(at+".digit", m.GetDigit(), 1),
 	}
 }
 

@@ -44,9 +44,12 @@ func everyFact() []eligibility.Fact {
 			Evidence: &eligibility.Evidence{URI: "u", SHA256: sum}}},
 		{Objection: &eligibility.Objection{
 			Organisation: "a", At: at(1), Via: eligibility.ViaIVR, Scope: eligibility.ScopeProduct, Product: "p",
-			By: eligibility.ByHouseholdMember, Receipt: "r"}},
+			By: eligibility.ByHouseholdMember, Receipt: "r", DecisionID: "0123456789abcdef0123456789abcdef", OwnWords: "w"}},
 		{CallReport: &eligibility.CallReport{Campaign: "k", At: at(1), Outcome: eligibility.Busy, ObjectionOffered: true, DecisionID: "0123456789abcdef0123456789abcdef",
-			EndedAt: at(2), Late: true}},
+			EndedAt: at(2), Late: true, Agent: "a", Recording: "r", OfferHow: eligibility.ByAgent, OfferResult: eligibility.OfferHungUp}},
+		{ObjectionOffer: &eligibility.ObjectionOffer{
+			DecisionID: "0123456789abcdef0123456789abcdef", Organisation: "a", Campaign: "k", At: at(1), How: eligibility.ByIVR,
+			Recording: "r", Result: eligibility.OfferNoInput, Menu: "m", Digit: "9"}},
 		{ListEntry: &eligibility.ListEntry{List: "TPS", Since: at(1), LoadedAt: at(2)}},
 	}
 }
@@ -116,7 +119,8 @@ var needed = map[string]bool{
 	"Relationship.Organisation": true, "Relationship.StartedAt": true, "CallRequest.Organisation": true,
 	"CallRequest.RequestedAt": true, "Objection.Organisation": true, "Objection.At": true, "Objection.Via": true,
 	"Objection.Scope": true, "Objection.Product": true, "CallReport.Campaign": true, "CallReport.At": true,
-	"CallReport.Outcome": true, "ListEntry.List": true,
+	"CallReport.Outcome": true, "ListEntry.List": true, "ObjectionOffer.Organisation": true, "ObjectionOffer.Campaign": true,
+	"ObjectionOffer.At": true, "ObjectionOffer.How": true, "ObjectionOffer.Result": true,
 }
 
 func blank(t *rapid.T, v reflect.Value) {

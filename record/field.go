@@ -15,8 +15,10 @@ const (
 	MaxID       = 128
 	MaxText     = 256
 	MaxURI      = 2048
-	MaxNames    = 64 // organisations, products, channels or purposes in one fact
-	maxNameID   = 64 // organisations' and campaigns' ids
+	MaxAgent    = 64
+	MaxWords    = 500 // a person's own words
+	MaxNames    = 64  // organisations, products, channels or purposes in one fact
+	maxNameID   = 64  // organisations' and campaigns' ids
 	earliestDay = "1900-01-01"
 	latestDay   = "2200-01-01"
 )

@@ -12,15 +12,16 @@ import (
 
 // The kinds of entry in the ledger: for facts the field numbers of the wire's Fact.
 const (
-	KindSubscriber   int32 = 1
-	KindConsent      int32 = 2
-	KindWithdrawal   int32 = 3
-	KindRelationship int32 = 4
-	KindCallRequest  int32 = 5
-	KindObjection    int32 = 6
-	KindCallReport   int32 = 7
-	KindListEntry    int32 = 8
-	KindCatalogue    int32 = 100
+	KindSubscriber     int32 = 1
+	KindConsent        int32 = 2
+	KindWithdrawal     int32 = 3
+	KindRelationship   int32 = 4
+	KindCallRequest    int32 = 5
+	KindObjection      int32 = 6
+	KindCallReport     int32 = 7
+	KindListEntry      int32 = 8
+	KindObjectionOffer int32 = 20
+	KindCatalogue      int32 = 100
 )
 
 // ErrPayload says that a ledger payload does not hold what its kind promises: the ledger is damaged, or was written by a
@@ -46,6 +47,8 @@ func KindOf(f eligibility.Fact) int32 {
 		return KindCallReport
 	case f.ListEntry != nil:
 		return KindListEntry
+	case f.ObjectionOffer != nil:
+		return KindObjectionOffer
 	default:
 		return 0
 	}

@@ -28,6 +28,8 @@ func FactToProto(f eligibility.Fact) *belpoortv1.Fact {
 		return &belpoortv1.Fact{Kind: &belpoortv1.Fact_CallReport{CallReport: callReportToProto(f.CallReport)}}
 	case f.ListEntry != nil:
 		return &belpoortv1.Fact{Kind: &belpoortv1.Fact_ListEntry{ListEntry: listEntryToProto(f.ListEntry)}}
+	case f.ObjectionOffer != nil:
+		return &belpoortv1.Fact{Kind: &belpoortv1.Fact_ObjectionOffer{ObjectionOffer: offerToProto(f.ObjectionOffer)}}
 	default:
 		return &belpoortv1.Fact{}
 	}
@@ -86,13 +88,22 @@ func objectionToProto(o *eligibility.Objection) *belpoortv1.Objection {
 	return &belpoortv1.Objection{
 		Organisation: o.Organisation, ObjectTime: Stamp(o.At), Via: belpoortv1.Via(o.Via), Product: o.Product,
 		Scope: belpoortv1.ObjectionScope(o.Scope), By: belpoortv1.ObjectedBy(o.By), Receipt: o.Receipt,
+		DecisionId: o.DecisionID, OwnWords: o.OwnWords,
 	}
 }
 
 func callReportToProto(r *eligibility.CallReport) *belpoortv1.CallReport {
 	return &belpoortv1.CallReport{
 		Campaign: r.Campaign, DialTime: Stamp(r.At), Outcome: belpoortv1.Outcome(r.Outcome), ObjectionOffered: r.ObjectionOffered,
-		DecisionId: r.DecisionID, EndTime: Stamp(r.EndedAt), Late: r.Late,
+		DecisionId: r.DecisionID, EndTime: Stamp(r.EndedAt), Late: r.Late, Agent: r.Agent, Recording: r.Recording,
+		OfferHow: belpoortv1.OfferHow(r.OfferHow), OfferResult: belpoortv1.OfferResult(r.OfferResult),
+	}
+}
+
+func offerToProto(o *eligibility.ObjectionOffer) *belpoortv1.ObjectionOffer {
+	return &belpoortv1.ObjectionOffer{
+		DecisionId: o.DecisionID, Organisation: o.Organisation, Campaign: o.Campaign, OfferTime: Stamp(o.At), Recording: o.Recording,
+		How: belpoortv1.OfferHow(o.How), Result: belpoortv1.OfferResult(o.Result), Menu: o.Menu, Digit: o.Digit,
 	}
 }
 

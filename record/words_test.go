@@ -66,6 +66,8 @@ func TestWordsAreTheSameOnTheWireAndInTheLaw(t *testing.T) {
 	as(belpoortv1.ObjectionScope(0), func(e d) { sameWords[eligibility.ObjectionScope](t, e, "OBJECTION_SCOPE_") })
 	as(belpoortv1.ObjectedBy(0), func(e d) { sameWords[eligibility.ObjectedBy](t, e, "OBJECTED_BY_") })
 	as(belpoortv1.Outcome(0), func(e d) { sameWords[eligibility.Outcome](t, e, "OUTCOME_") })
+	as(belpoortv1.OfferHow(0), func(e d) { sameWords[eligibility.OfferHow](t, e, "OFFER_HOW_") })
+	as(belpoortv1.OfferResult(0), func(e d) { sameWords[eligibility.OfferResult](t, e, "OFFER_RESULT_") })
 	as(belpoortv1.OrganisationClass(0), func(e d) { sameWords[eligibility.OrganisationClass](t, e, "ORGANISATION_CLASS_") })
 	as(belpoortv1.Licence(0), func(e d) { sameWords[eligibility.Licence](t, e, "LICENCE_") })
 	as(belpoortv1.Purpose(0), func(e d) { sameWords[eligibility.Purpose](t, e, "PURPOSE_") })

@@ -73,21 +73,25 @@ func (s *Server) awaitSettled(ctx context.Context, position uint64) error {
 
 // recordObjection is record with a patience that leaves time to keep the objection here. An append that is given up may
 // still succeed; the replay then finds it done.
-func (s *Server) recordObjection(ctx context.Context, w Write) ([]Written, error) {
-	record := func(ctx context.Context) ([]Written, error) { return s.record(ctx, []Write{w}) }
+func (s *Server) recordObjection(ctx context.Context, writes ...Write) ([]Written, error) {
+	record := func(ctx context.Context) ([]Written, error) { return s.record(ctx, writes) }
 	if s.pending.journal == nil {
 		return carryOut(ctx, s, record)
 	}
 	if s.facts.away() {
 		return nil, ErrLedgerAway
 	}
-	patience := objectionPatience
-	if limit, ok := ctx.Deadline(); ok {
-		patience = min(patience, time.Until(limit)/2)
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, patienceOf(ctx))
 	defer cancel()
 	return carryOut(ctx, s, record)
+}
+
+// patienceOf is how long an objection may wait for the ledger.
+func patienceOf(ctx context.Context) time.Duration {
+	if limit, ok := ctx.Deadline(); ok {
+		return min(objectionPatience, time.Until(limit)/2)
+	}
+	return objectionPatience
 }
 
 // orKeep keeps an objection that the ledger did not take, unless the ledger refused it for a fault of its own.
@@ -110,6 +114,7 @@ const (
 	factKeys      = "fact/"
 	pendingKeys   = "pending/"
 	reportKeys    = "report/"
+	saidKeys      = "said/" // objections in a call, by its decision
 	contentKeys   = "content/"
 	catalogueKeys = "catalogue/"
 )
@@ -118,7 +123,7 @@ func objectionKey(client, requestID string) string { return objectionKeys + clie
 
 // requestIDOf is the client's own id in a request key; "" where it gave none.
 func requestIDOf(key string) string {
-	if strings.HasPrefix(key, contentKeys) || strings.HasPrefix(key, reportKeys) {
+	if strings.HasPrefix(key, contentKeys) || strings.HasPrefix(key, reportKeys) || strings.HasPrefix(key, saidKeys) {
 		return ""
 	}
 	if rest, ok := strings.CutPrefix(key, objectionKeys); ok {
@@ -217,7 +222,17 @@ func renamed(err error, inside string) error {
 
 // factWrite is a fact on its way to the ledger. An objection gets its receipt, which is also how it is found again.
 func (s *Server) factWrite(callee telephony.Number, fact eligibility.Fact, key string) (Write, error) {
-	w := Write{RequestKey: key, Callee: s.ring.Token(callee), Kind: record.KindOf(fact)}
+	w, err := s.tokenWrite(s.ring.Token(callee), fact, key)
+	if err != nil {
+		return Write{}, err
+	}
+	w.SealedNumber = s.ring.Seal(callee, w.Callee)
+	return w, nil
+}
+
+// tokenWrite is factWrite where the callee's number is not known, as with a permit.
+func (s *Server) tokenWrite(callee eligibility.CalleeToken, fact eligibility.Fact, key string) (Write, error) {
+	w := Write{RequestKey: key, Callee: callee, Kind: record.KindOf(fact)}
 	if fact.Objection != nil {
 		w.Reference = s.ring.Receipt(key)
 		fact.Objection.Receipt = w.Reference
@@ -226,7 +241,6 @@ func (s *Server) factWrite(callee telephony.Number, fact eligibility.Fact, key s
 	if w.Payload, err = record.Marshal(fact); err != nil {
 		return Write{}, internal(err)
 	}
-	w.SealedNumber = s.ring.Seal(callee, w.Callee)
 	return w, nil
 }
 

@@ -97,6 +97,18 @@ func (p *pendingObjections) about(callee eligibility.CalleeToken) (facts []eligi
 	return facts
 }
 
+// ofDecision finds one that was made in a call.
+func (p *pendingObjections) ofDecision(callee eligibility.CalleeToken, decision string) (saidObjection, bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, o := range p.byCallee[callee] {
+		if o.fact.Objection.DecisionID == decision {
+			return saidObjection{o.write, o.fact}, true
+		}
+	}
+	return saidObjection{}, false
+}
+
 // forget gives the moments at which what it forgets was taken.
 func (p *pendingObjections) forget(writes []Write) (since []time.Time) {
 	p.mu.Lock()

@@ -116,6 +116,31 @@ func TestReportsThatCannotBeOfTheCallAreRefused(t *testing.T) {
 		"ended before":       {change: func(r *belpoortv1.ReportCallRequest) { r.EndTime = stampAt(wednesday.Add(-time.Second)) }, field: "end_time"},
 		"ends tomorrow":      {change: func(r *belpoortv1.ReportCallRequest) { r.EndTime = stampAt(wednesday.Add(time.Hour)) }, field: "end_time"},
 		"offered to nobody":  {change: func(r *belpoortv1.ReportCallRequest) { r.Outcome = belpoortv1.Outcome_OUTCOME_BUSY }, field: "objection_offered"},
+		"a long agent":       {change: func(r *belpoortv1.ReportCallRequest) { r.Agent = strings.Repeat("a", 65) }, field: "agent"},
+		"an agent in two":    {change: func(r *belpoortv1.ReportCallRequest) { r.Agent = "a\nb" }, field: "agent"},
+		"a long recording":   {change: func(r *belpoortv1.ReportCallRequest) { r.Recording = strings.Repeat("a", 257) }, field: "recording"},
+		"a recording that is named by the number": {change: func(r *belpoortv1.ReportCallRequest) { r.Recording = "20261118-140000_0612345678-all.wav" }, field: "recording"},
+		"an agent that is the number":             {change: func(r *belpoortv1.ReportCallRequest) { r.Agent = "a31612345678" }, field: "agent"},
+		"a way of offering nothing": {change: func(r *belpoortv1.ReportCallRequest) {
+			r.ObjectionOffered, r.OfferHow = false, belpoortv1.OfferHow_OFFER_HOW_IVR
+		}, field: "objection_offered"},
+		"a result of offering nothing": {change: func(r *belpoortv1.ReportCallRequest) {
+			r.ObjectionOffered, r.OfferResult = false, belpoortv1.OfferResult_OFFER_RESULT_HUNG_UP
+		}, field: "objection_offered"},
+		"a result without a way": {change: func(r *belpoortv1.ReportCallRequest) {
+			r.OfferResult = belpoortv1.OfferResult_OFFER_RESULT_HUNG_UP
+		}, reason: ReasonFieldMissing, field: "offer_how"},
+		"an unknown way": {change: func(r *belpoortv1.ReportCallRequest) { r.OfferHow = 99 }, field: "offer_how"},
+		"a machine that objects": {change: func(r *belpoortv1.ReportCallRequest) {
+			r.Outcome, r.OfferHow = belpoortv1.Outcome_OUTCOME_VOICEMAIL, belpoortv1.OfferHow_OFFER_HOW_IVR
+			r.OfferResult = belpoortv1.OfferResult_OFFER_RESULT_OBJECTED
+		}, field: "offer_result"},
+		"an agent in an abandoned call": {change: func(r *belpoortv1.ReportCallRequest) {
+			r.Outcome, r.Agent = belpoortv1.Outcome_OUTCOME_ABANDONED, "a7"
+		}, field: "agent"},
+		"an agent's offer in an abandoned call": {change: func(r *belpoortv1.ReportCallRequest) {
+			r.Outcome, r.OfferHow = belpoortv1.Outcome_OUTCOME_ABANDONED, belpoortv1.OfferHow_OFFER_HOW_AGENT_AND_IVR
+		}, field: "offer_how"},
 		"another's call": {change: func(*belpoortv1.ReportCallRequest) {}, client: "dialer-globex", code: codes.PermissionDenied,
 			reason: ReasonOrganisationForbidden, field: "permit"},
 	} {

@@ -45,6 +45,32 @@ func printable(field, s string, most int) error {
 	return short(field, s, most)
 }
 
+// withoutNumber refuses a reference that holds the callee's number, as dialers' names of recordings do: it would stand in
+// the ledger for everybody to read.
+func (s *Server) withoutNumber(field, text string, callee eligibility.CalleeToken) error {
+	for start := range len(text) {
+		for _, length := range [...]int{9, 10, 11, 12} {
+			if start+length <= len(text) && s.isNumberOf(text[start:start+length], callee) {
+				return invalid(field, "holds the callee's telephone number; refer to it by something else")
+			}
+		}
+	}
+	return nil
+}
+
+// isNumberOf reports whether digits are a callee's number, with its country code, its trunk zero, or neither.
+func (s *Server) isNumberOf(digits string, callee eligibility.CalleeToken) bool {
+	if strings.ContainsFunc(digits, func(r rune) bool { return r < '0' || r > '9' }) {
+		return false
+	}
+	for _, before := range [...]string{"", "+", "0"} {
+		if n, err := telephony.Canonical(before + digits); err == nil && s.ring.Token(n) == callee {
+			return true
+		}
+	}
+	return false
+}
+
 // requestID reads the client's id of a write.
 func requestID(s string) error {
 	if s == "" {
@@ -107,6 +133,8 @@ func organisationsOf(f *eligibility.Fact, force *inForce) (fields, organisations
 		return []string{"fact.call_request.organisation"}, []string{f.CallRequest.Organisation}
 	case f.Objection != nil:
 		return []string{"fact.objection.organisation"}, []string{f.Objection.Organisation}
+	case f.ObjectionOffer != nil:
+		return []string{"fact.objection_offer.organisation"}, []string{f.ObjectionOffer.Organisation}
 	case f.CallReport != nil:
 		if campaign := force.catalogue.Campaigns[f.CallReport.Campaign]; campaign != nil {
 			return []string{"fact.call_report.campaign"}, []string{campaign.Organisation.ID}
@@ -182,6 +210,12 @@ func recordError(err error) error {
 func (s *Server) checkFact(f *eligibility.Fact, force *inForce, c *client) error {
 	if f.Objection != nil && f.Objection.Receipt != "" {
 		return invalid("fact.objection.receipt", "is given by the service")
+	}
+	if f.Objection != nil && f.Objection.DecisionID != "" {
+		return invalid("fact.objection.decision_id", "is given by RegisterObjection, from the permit or the call's id")
+	}
+	if f.ObjectionOffer != nil {
+		return invalid("fact.objection_offer", "is recorded by RecordObjectionOffer, which knows the call")
 	}
 	return firstError(checkReferences(f, force), checkClient(f, force, c), checkNotAhead(f, s))
 }

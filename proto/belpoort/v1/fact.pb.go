@@ -686,6 +686,124 @@ func (Outcome) EnumDescriptor() ([]byte, []int) {
 	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{9}
 }
 
+// Names who offered the right of objection [recht van verzet] in a call.
+type OfferHow int32
+
+const (
+	// Not stated: not told.
+	OfferHow_OFFER_HOW_UNSPECIFIED OfferHow = 0
+	// The agent, who then handed over to the IVR.
+	OfferHow_OFFER_HOW_AGENT_AND_IVR OfferHow = 1
+	// The agent alone.
+	OfferHow_OFFER_HOW_AGENT OfferHow = 2
+	// The IVR alone.
+	OfferHow_OFFER_HOW_IVR OfferHow = 3
+)
+
+// Enum value maps for OfferHow.
+var (
+	OfferHow_name = map[int32]string{
+		0: "OFFER_HOW_UNSPECIFIED",
+		1: "OFFER_HOW_AGENT_AND_IVR",
+		2: "OFFER_HOW_AGENT",
+		3: "OFFER_HOW_IVR",
+	}
+	OfferHow_value = map[string]int32{
+		"OFFER_HOW_UNSPECIFIED":   0,
+		"OFFER_HOW_AGENT_AND_IVR": 1,
+		"OFFER_HOW_AGENT":         2,
+		"OFFER_HOW_IVR":           3,
+	}
+)
+
+func (x OfferHow) Enum() *OfferHow {
+	p := new(OfferHow)
+	*p = x
+	return p
+}
+
+func (x OfferHow) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OfferHow) Descriptor() protoreflect.EnumDescriptor {
+	return file_belpoort_v1_fact_proto_enumTypes[10].Descriptor()
+}
+
+func (OfferHow) Type() protoreflect.EnumType {
+	return &file_belpoort_v1_fact_proto_enumTypes[10]
+}
+
+func (x OfferHow) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OfferHow.Descriptor instead.
+func (OfferHow) EnumDescriptor() ([]byte, []int) {
+	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{10}
+}
+
+// Names what came of an offer.
+type OfferResult int32
+
+const (
+	// Not stated: not told. It never means that the person did not object.
+	OfferResult_OFFER_RESULT_UNSPECIFIED OfferResult = 0
+	// The person objected.
+	OfferResult_OFFER_RESULT_OBJECTED OfferResult = 1
+	// The person said, or pressed, that they do not object.
+	OfferResult_OFFER_RESULT_NOT_OBJECTED OfferResult = 2
+	// The person answered nothing.
+	OfferResult_OFFER_RESULT_NO_INPUT OfferResult = 3
+	// The person hung up.
+	OfferResult_OFFER_RESULT_HUNG_UP OfferResult = 4
+)
+
+// Enum value maps for OfferResult.
+var (
+	OfferResult_name = map[int32]string{
+		0: "OFFER_RESULT_UNSPECIFIED",
+		1: "OFFER_RESULT_OBJECTED",
+		2: "OFFER_RESULT_NOT_OBJECTED",
+		3: "OFFER_RESULT_NO_INPUT",
+		4: "OFFER_RESULT_HUNG_UP",
+	}
+	OfferResult_value = map[string]int32{
+		"OFFER_RESULT_UNSPECIFIED":  0,
+		"OFFER_RESULT_OBJECTED":     1,
+		"OFFER_RESULT_NOT_OBJECTED": 2,
+		"OFFER_RESULT_NO_INPUT":     3,
+		"OFFER_RESULT_HUNG_UP":      4,
+	}
+)
+
+func (x OfferResult) Enum() *OfferResult {
+	p := new(OfferResult)
+	*p = x
+	return p
+}
+
+func (x OfferResult) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OfferResult) Descriptor() protoreflect.EnumDescriptor {
+	return file_belpoort_v1_fact_proto_enumTypes[11].Descriptor()
+}
+
+func (OfferResult) Type() protoreflect.EnumType {
+	return &file_belpoort_v1_fact_proto_enumTypes[11]
+}
+
+func (x OfferResult) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OfferResult.Descriptor instead.
+func (OfferResult) EnumDescriptor() ([]byte, []int) {
+	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{11}
+}
+
 // Points at evidence kept elsewhere.
 type Evidence struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1357,7 +1475,12 @@ type Objection struct {
 	// Who objected.
 	By ObjectedBy `protobuf:"varint,6,opt,name=by,proto3,enum=belpoort.v1.ObjectedBy" json:"by,omitempty"`
 	// The receipt that was given.
-	Receipt       string `protobuf:"bytes,7,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	Receipt string `protobuf:"bytes,7,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	// The decision that allowed the call in which the person objected, 32 hexadecimal characters: the offer that this call owed
+	// was made. Empty: not known, or not in a call.
+	DecisionId string `protobuf:"bytes,8,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	// The words with which the person narrowed the objection, at most 500 bytes, or the menu's where a digit did.
+	OwnWords      string `protobuf:"bytes,9,opt,name=own_words,json=ownWords,proto3" json:"own_words,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1441,6 +1564,20 @@ func (x *Objection) GetReceipt() string {
 	return ""
 }
 
+func (x *Objection) GetDecisionId() string {
+	if x != nil {
+		return x.DecisionId
+	}
+	return ""
+}
+
+func (x *Objection) GetOwnWords() string {
+	if x != nil {
+		return x.OwnWords
+	}
+	return ""
+}
+
 // States an earlier call.
 type CallReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1458,7 +1595,15 @@ type CallReport struct {
 	// When it ended. Absent: not told.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	// It was reported later than reports are due.
-	Late          bool `protobuf:"varint,7,opt,name=late,proto3" json:"late,omitempty"`
+	Late bool `protobuf:"varint,7,opt,name=late,proto3" json:"late,omitempty"`
+	// The agent, by an id of the call centre's own; at most 64 bytes.
+	Agent string `protobuf:"bytes,8,opt,name=agent,proto3" json:"agent,omitempty"`
+	// Where the recording is found, a reference of the call centre's own; at most 256 bytes.
+	Recording string `protobuf:"bytes,9,opt,name=recording,proto3" json:"recording,omitempty"`
+	// How the objection was offered. Unspecified: not told.
+	OfferHow OfferHow `protobuf:"varint,10,opt,name=offer_how,json=offerHow,proto3,enum=belpoort.v1.OfferHow" json:"offer_how,omitempty"`
+	// What came of it. Unspecified: not told.
+	OfferResult   OfferResult `protobuf:"varint,11,opt,name=offer_result,json=offerResult,proto3,enum=belpoort.v1.OfferResult" json:"offer_result,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1542,6 +1687,152 @@ func (x *CallReport) GetLate() bool {
 	return false
 }
 
+func (x *CallReport) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+func (x *CallReport) GetRecording() string {
+	if x != nil {
+		return x.Recording
+	}
+	return ""
+}
+
+func (x *CallReport) GetOfferHow() OfferHow {
+	if x != nil {
+		return x.OfferHow
+	}
+	return OfferHow_OFFER_HOW_UNSPECIFIED
+}
+
+func (x *CallReport) GetOfferResult() OfferResult {
+	if x != nil {
+		return x.OfferResult
+	}
+	return OfferResult_OFFER_RESULT_UNSPECIFIED
+}
+
+// States that the right of objection was offered in a call. It changes no decision: it pays what the call owed.
+type ObjectionOffer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The decision that allowed the call, 32 hexadecimal characters. Empty: only the number was known.
+	DecisionId string `protobuf:"bytes,1,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	// The organisation in whose name the person was called.
+	Organisation string `protobuf:"bytes,2,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	// The campaign in which the person was called.
+	Campaign string `protobuf:"bytes,3,opt,name=campaign,proto3" json:"campaign,omitempty"`
+	// When it was offered.
+	OfferTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=offer_time,json=offerTime,proto3" json:"offer_time,omitempty"`
+	// How it was offered.
+	How OfferHow `protobuf:"varint,5,opt,name=how,proto3,enum=belpoort.v1.OfferHow" json:"how,omitempty"`
+	// Where the recording is found, a reference of the call centre's own; at most 256 bytes.
+	Recording string `protobuf:"bytes,6,opt,name=recording,proto3" json:"recording,omitempty"`
+	// What came of it.
+	Result OfferResult `protobuf:"varint,7,opt,name=result,proto3,enum=belpoort.v1.OfferResult" json:"result,omitempty"`
+	// The IVR menu, as the catalogue names it. Empty: none.
+	Menu string `protobuf:"bytes,8,opt,name=menu,proto3" json:"menu,omitempty"`
+	// The digit that was pressed. Empty: none.
+	Digit         string `protobuf:"bytes,9,opt,name=digit,proto3" json:"digit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObjectionOffer) Reset() {
+	*x = ObjectionOffer{}
+	mi := &file_belpoort_v1_fact_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObjectionOffer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObjectionOffer) ProtoMessage() {}
+
+func (x *ObjectionOffer) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_fact_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObjectionOffer.ProtoReflect.Descriptor instead.
+func (*ObjectionOffer) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ObjectionOffer) GetDecisionId() string {
+	if x != nil {
+		return x.DecisionId
+	}
+	return ""
+}
+
+func (x *ObjectionOffer) GetOrganisation() string {
+	if x != nil {
+		return x.Organisation
+	}
+	return ""
+}
+
+func (x *ObjectionOffer) GetCampaign() string {
+	if x != nil {
+		return x.Campaign
+	}
+	return ""
+}
+
+func (x *ObjectionOffer) GetOfferTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OfferTime
+	}
+	return nil
+}
+
+func (x *ObjectionOffer) GetHow() OfferHow {
+	if x != nil {
+		return x.How
+	}
+	return OfferHow_OFFER_HOW_UNSPECIFIED
+}
+
+func (x *ObjectionOffer) GetRecording() string {
+	if x != nil {
+		return x.Recording
+	}
+	return ""
+}
+
+func (x *ObjectionOffer) GetResult() OfferResult {
+	if x != nil {
+		return x.Result
+	}
+	return OfferResult_OFFER_RESULT_UNSPECIFIED
+}
+
+func (x *ObjectionOffer) GetMenu() string {
+	if x != nil {
+		return x.Menu
+	}
+	return ""
+}
+
+func (x *ObjectionOffer) GetDigit() string {
+	if x != nil {
+		return x.Digit
+	}
+	return ""
+}
+
 // States how the number stands on a list that may have to be respected.
 type ListEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1557,7 +1848,7 @@ type ListEntry struct {
 
 func (x *ListEntry) Reset() {
 	*x = ListEntry{}
-	mi := &file_belpoort_v1_fact_proto_msgTypes[9]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1569,7 +1860,7 @@ func (x *ListEntry) String() string {
 func (*ListEntry) ProtoMessage() {}
 
 func (x *ListEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_fact_proto_msgTypes[9]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1582,7 +1873,7 @@ func (x *ListEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntry.ProtoReflect.Descriptor instead.
 func (*ListEntry) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{9}
+	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListEntry) GetList() string {
@@ -1621,6 +1912,7 @@ type Fact struct {
 	//	*Fact_Objection
 	//	*Fact_CallReport
 	//	*Fact_ListEntry
+	//	*Fact_ObjectionOffer
 	Kind          isFact_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1628,7 +1920,7 @@ type Fact struct {
 
 func (x *Fact) Reset() {
 	*x = Fact{}
-	mi := &file_belpoort_v1_fact_proto_msgTypes[10]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1640,7 +1932,7 @@ func (x *Fact) String() string {
 func (*Fact) ProtoMessage() {}
 
 func (x *Fact) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_fact_proto_msgTypes[10]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1653,7 +1945,7 @@ func (x *Fact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fact.ProtoReflect.Descriptor instead.
 func (*Fact) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{10}
+	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Fact) GetKind() isFact_Kind {
@@ -1735,6 +2027,15 @@ func (x *Fact) GetListEntry() *ListEntry {
 	return nil
 }
 
+func (x *Fact) GetObjectionOffer() *ObjectionOffer {
+	if x != nil {
+		if x, ok := x.Kind.(*Fact_ObjectionOffer); ok {
+			return x.ObjectionOffer
+		}
+	}
+	return nil
+}
+
 type isFact_Kind interface {
 	isFact_Kind()
 }
@@ -1779,6 +2080,11 @@ type Fact_ListEntry struct {
 	ListEntry *ListEntry `protobuf:"bytes,8,opt,name=list_entry,json=listEntry,proto3,oneof"`
 }
 
+type Fact_ObjectionOffer struct {
+	// An offer of the right of objection.
+	ObjectionOffer *ObjectionOffer `protobuf:"bytes,20,opt,name=objection_offer,json=objectionOffer,proto3,oneof"`
+}
+
 func (*Fact_Subscriber) isFact_Kind() {}
 
 func (*Fact_Consent) isFact_Kind() {}
@@ -1794,6 +2100,8 @@ func (*Fact_Objection) isFact_Kind() {}
 func (*Fact_CallReport) isFact_Kind() {}
 
 func (*Fact_ListEntry) isFact_Kind() {}
+
+func (*Fact_ObjectionOffer) isFact_Kind() {}
 
 // A fact as the ledger holds it.
 type LedgerEntry struct {
@@ -1814,7 +2122,7 @@ type LedgerEntry struct {
 
 func (x *LedgerEntry) Reset() {
 	*x = LedgerEntry{}
-	mi := &file_belpoort_v1_fact_proto_msgTypes[11]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1826,7 +2134,7 @@ func (x *LedgerEntry) String() string {
 func (*LedgerEntry) ProtoMessage() {}
 
 func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_fact_proto_msgTypes[11]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1839,7 +2147,7 @@ func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerEntry.ProtoReflect.Descriptor instead.
 func (*LedgerEntry) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{11}
+	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LedgerEntry) GetPosition() uint64 {
@@ -1941,7 +2249,7 @@ const file_belpoort_v1_fact_proto_rawDesc = "" +
 	"\frequest_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\vrequestTime\x127\n" +
 	"\tcall_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bcallTime\x12\x16\n" +
 	"\x06source\x18\x05 \x01(\tR\x06source\x121\n" +
-	"\bevidence\x18\x06 \x01(\v2\x15.belpoort.v1.EvidenceR\bevidence\"\xa0\x02\n" +
+	"\bevidence\x18\x06 \x01(\v2\x15.belpoort.v1.EvidenceR\bevidence\"\xde\x02\n" +
 	"\tObjection\x12\"\n" +
 	"\forganisation\x18\x01 \x01(\tR\forganisation\x12;\n" +
 	"\vobject_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -1950,7 +2258,10 @@ const file_belpoort_v1_fact_proto_rawDesc = "" +
 	"\x05scope\x18\x04 \x01(\x0e2\x1b.belpoort.v1.ObjectionScopeR\x05scope\x12\x18\n" +
 	"\aproduct\x18\x05 \x01(\tR\aproduct\x12'\n" +
 	"\x02by\x18\x06 \x01(\x0e2\x17.belpoort.v1.ObjectedByR\x02by\x12\x18\n" +
-	"\areceipt\x18\a \x01(\tR\areceipt\"\xaa\x02\n" +
+	"\areceipt\x18\a \x01(\tR\areceipt\x12\x1f\n" +
+	"\vdecision_id\x18\b \x01(\tR\n" +
+	"decisionId\x12\x1b\n" +
+	"\town_words\x18\t \x01(\tR\bownWords\"\xcf\x03\n" +
 	"\n" +
 	"CallReport\x12\x1a\n" +
 	"\bcampaign\x18\x01 \x01(\tR\bcampaign\x127\n" +
@@ -1960,12 +2271,29 @@ const file_belpoort_v1_fact_proto_rawDesc = "" +
 	"\vdecision_id\x18\x05 \x01(\tR\n" +
 	"decisionId\x125\n" +
 	"\bend_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12\x12\n" +
-	"\x04late\x18\a \x01(\bR\x04late\"\x93\x01\n" +
+	"\x04late\x18\a \x01(\bR\x04late\x12\x14\n" +
+	"\x05agent\x18\b \x01(\tR\x05agent\x12\x1c\n" +
+	"\trecording\x18\t \x01(\tR\trecording\x122\n" +
+	"\toffer_how\x18\n" +
+	" \x01(\x0e2\x15.belpoort.v1.OfferHowR\bofferHow\x12;\n" +
+	"\foffer_result\x18\v \x01(\x0e2\x18.belpoort.v1.OfferResultR\vofferResult\"\xcf\x02\n" +
+	"\x0eObjectionOffer\x12\x1f\n" +
+	"\vdecision_id\x18\x01 \x01(\tR\n" +
+	"decisionId\x12\"\n" +
+	"\forganisation\x18\x02 \x01(\tR\forganisation\x12\x1a\n" +
+	"\bcampaign\x18\x03 \x01(\tR\bcampaign\x129\n" +
+	"\n" +
+	"offer_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tofferTime\x12'\n" +
+	"\x03how\x18\x05 \x01(\x0e2\x15.belpoort.v1.OfferHowR\x03how\x12\x1c\n" +
+	"\trecording\x18\x06 \x01(\tR\trecording\x120\n" +
+	"\x06result\x18\a \x01(\x0e2\x18.belpoort.v1.OfferResultR\x06result\x12\x12\n" +
+	"\x04menu\x18\b \x01(\tR\x04menu\x12\x14\n" +
+	"\x05digit\x18\t \x01(\tR\x05digit\"\x93\x01\n" +
 	"\tListEntry\x12\x12\n" +
 	"\x04list\x18\x01 \x01(\tR\x04list\x129\n" +
 	"\n" +
 	"since_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\x127\n" +
-	"\tload_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bloadTime\"\xe3\x03\n" +
+	"\tload_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bloadTime\"\xab\x04\n" +
 	"\x04Fact\x129\n" +
 	"\n" +
 	"subscriber\x18\x01 \x01(\v2\x17.belpoort.v1.SubscriberH\x00R\n" +
@@ -1980,7 +2308,8 @@ const file_belpoort_v1_fact_proto_rawDesc = "" +
 	"\vcall_report\x18\a \x01(\v2\x17.belpoort.v1.CallReportH\x00R\n" +
 	"callReport\x127\n" +
 	"\n" +
-	"list_entry\x18\b \x01(\v2\x16.belpoort.v1.ListEntryH\x00R\tlistEntryB\x06\n" +
+	"list_entry\x18\b \x01(\v2\x16.belpoort.v1.ListEntryH\x00R\tlistEntry\x12F\n" +
+	"\x0fobjection_offer\x18\x14 \x01(\v2\x1b.belpoort.v1.ObjectionOfferH\x00R\x0eobjectionOfferB\x06\n" +
 	"\x04kind\"\xc0\x01\n" +
 	"\vLedgerEntry\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x04R\bposition\x12;\n" +
@@ -2064,7 +2393,18 @@ const file_belpoort_v1_fact_proto_rawDesc = "" +
 	"\x11OUTCOME_NO_ANSWER\x10\x03\x12\x10\n" +
 	"\fOUTCOME_BUSY\x10\x04\x12\x15\n" +
 	"\x11OUTCOME_ABANDONED\x10\x05\x12\x12\n" +
-	"\x0eOUTCOME_FAILED\x10\x06B;Z9github.com/belpoort/belpoort/proto/belpoort/v1;belpoortv1b\x06proto3"
+	"\x0eOUTCOME_FAILED\x10\x06*j\n" +
+	"\bOfferHow\x12\x19\n" +
+	"\x15OFFER_HOW_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17OFFER_HOW_AGENT_AND_IVR\x10\x01\x12\x13\n" +
+	"\x0fOFFER_HOW_AGENT\x10\x02\x12\x11\n" +
+	"\rOFFER_HOW_IVR\x10\x03*\x9a\x01\n" +
+	"\vOfferResult\x12\x1c\n" +
+	"\x18OFFER_RESULT_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15OFFER_RESULT_OBJECTED\x10\x01\x12\x1d\n" +
+	"\x19OFFER_RESULT_NOT_OBJECTED\x10\x02\x12\x19\n" +
+	"\x15OFFER_RESULT_NO_INPUT\x10\x03\x12\x18\n" +
+	"\x14OFFER_RESULT_HUNG_UP\x10\x04B;Z9github.com/belpoort/belpoort/proto/belpoort/v1;belpoortv1b\x06proto3"
 
 var (
 	file_belpoort_v1_fact_proto_rawDescOnce sync.Once
@@ -2078,8 +2418,8 @@ func file_belpoort_v1_fact_proto_rawDescGZIP() []byte {
 	return file_belpoort_v1_fact_proto_rawDescData
 }
 
-var file_belpoort_v1_fact_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_belpoort_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_belpoort_v1_fact_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
+var file_belpoort_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_belpoort_v1_fact_proto_goTypes = []any{
 	(SubscriberKind)(0),           // 0: belpoort.v1.SubscriberKind
 	(Channel)(0),                  // 1: belpoort.v1.Channel
@@ -2091,66 +2431,75 @@ var file_belpoort_v1_fact_proto_goTypes = []any{
 	(ObjectionScope)(0),           // 7: belpoort.v1.ObjectionScope
 	(ObjectedBy)(0),               // 8: belpoort.v1.ObjectedBy
 	(Outcome)(0),                  // 9: belpoort.v1.Outcome
-	(*Evidence)(nil),              // 10: belpoort.v1.Evidence
-	(*Verification)(nil),          // 11: belpoort.v1.Verification
-	(*Subscriber)(nil),            // 12: belpoort.v1.Subscriber
-	(*Consent)(nil),               // 13: belpoort.v1.Consent
-	(*Withdrawal)(nil),            // 14: belpoort.v1.Withdrawal
-	(*Relationship)(nil),          // 15: belpoort.v1.Relationship
-	(*CallRequest)(nil),           // 16: belpoort.v1.CallRequest
-	(*Objection)(nil),             // 17: belpoort.v1.Objection
-	(*CallReport)(nil),            // 18: belpoort.v1.CallReport
-	(*ListEntry)(nil),             // 19: belpoort.v1.ListEntry
-	(*Fact)(nil),                  // 20: belpoort.v1.Fact
-	(*LedgerEntry)(nil),           // 21: belpoort.v1.LedgerEntry
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
-	(Purpose)(0),                  // 23: belpoort.v1.Purpose
+	(OfferHow)(0),                 // 10: belpoort.v1.OfferHow
+	(OfferResult)(0),              // 11: belpoort.v1.OfferResult
+	(*Evidence)(nil),              // 12: belpoort.v1.Evidence
+	(*Verification)(nil),          // 13: belpoort.v1.Verification
+	(*Subscriber)(nil),            // 14: belpoort.v1.Subscriber
+	(*Consent)(nil),               // 15: belpoort.v1.Consent
+	(*Withdrawal)(nil),            // 16: belpoort.v1.Withdrawal
+	(*Relationship)(nil),          // 17: belpoort.v1.Relationship
+	(*CallRequest)(nil),           // 18: belpoort.v1.CallRequest
+	(*Objection)(nil),             // 19: belpoort.v1.Objection
+	(*CallReport)(nil),            // 20: belpoort.v1.CallReport
+	(*ObjectionOffer)(nil),        // 21: belpoort.v1.ObjectionOffer
+	(*ListEntry)(nil),             // 22: belpoort.v1.ListEntry
+	(*Fact)(nil),                  // 23: belpoort.v1.Fact
+	(*LedgerEntry)(nil),           // 24: belpoort.v1.LedgerEntry
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(Purpose)(0),                  // 26: belpoort.v1.Purpose
 }
 var file_belpoort_v1_fact_proto_depIdxs = []int32{
 	3,  // 0: belpoort.v1.Verification.method:type_name -> belpoort.v1.VerificationMethod
-	22, // 1: belpoort.v1.Verification.verify_time:type_name -> google.protobuf.Timestamp
+	25, // 1: belpoort.v1.Verification.verify_time:type_name -> google.protobuf.Timestamp
 	0,  // 2: belpoort.v1.Subscriber.kind:type_name -> belpoort.v1.SubscriberKind
-	22, // 3: belpoort.v1.Subscriber.since_time:type_name -> google.protobuf.Timestamp
+	25, // 3: belpoort.v1.Subscriber.since_time:type_name -> google.protobuf.Timestamp
 	1,  // 4: belpoort.v1.Consent.channels:type_name -> belpoort.v1.Channel
-	23, // 5: belpoort.v1.Consent.purposes:type_name -> belpoort.v1.Purpose
-	22, // 6: belpoort.v1.Consent.give_time:type_name -> google.protobuf.Timestamp
+	26, // 5: belpoort.v1.Consent.purposes:type_name -> belpoort.v1.Purpose
+	25, // 6: belpoort.v1.Consent.give_time:type_name -> google.protobuf.Timestamp
 	2,  // 7: belpoort.v1.Consent.method:type_name -> belpoort.v1.ConsentMethod
-	10, // 8: belpoort.v1.Consent.evidence:type_name -> belpoort.v1.Evidence
-	11, // 9: belpoort.v1.Consent.verified:type_name -> belpoort.v1.Verification
-	22, // 10: belpoort.v1.Consent.expire_time:type_name -> google.protobuf.Timestamp
-	22, // 11: belpoort.v1.Withdrawal.withdraw_time:type_name -> google.protobuf.Timestamp
+	12, // 8: belpoort.v1.Consent.evidence:type_name -> belpoort.v1.Evidence
+	13, // 9: belpoort.v1.Consent.verified:type_name -> belpoort.v1.Verification
+	25, // 10: belpoort.v1.Consent.expire_time:type_name -> google.protobuf.Timestamp
+	25, // 11: belpoort.v1.Withdrawal.withdraw_time:type_name -> google.protobuf.Timestamp
 	6,  // 12: belpoort.v1.Withdrawal.via:type_name -> belpoort.v1.Via
 	4,  // 13: belpoort.v1.Relationship.kind:type_name -> belpoort.v1.RelationshipKind
-	22, // 14: belpoort.v1.Relationship.start_time:type_name -> google.protobuf.Timestamp
-	22, // 15: belpoort.v1.Relationship.end_time:type_name -> google.protobuf.Timestamp
+	25, // 14: belpoort.v1.Relationship.start_time:type_name -> google.protobuf.Timestamp
+	25, // 15: belpoort.v1.Relationship.end_time:type_name -> google.protobuf.Timestamp
 	5,  // 16: belpoort.v1.Relationship.number_source:type_name -> belpoort.v1.NumberSource
-	22, // 17: belpoort.v1.CallRequest.request_time:type_name -> google.protobuf.Timestamp
-	22, // 18: belpoort.v1.CallRequest.call_time:type_name -> google.protobuf.Timestamp
-	10, // 19: belpoort.v1.CallRequest.evidence:type_name -> belpoort.v1.Evidence
-	22, // 20: belpoort.v1.Objection.object_time:type_name -> google.protobuf.Timestamp
+	25, // 17: belpoort.v1.CallRequest.request_time:type_name -> google.protobuf.Timestamp
+	25, // 18: belpoort.v1.CallRequest.call_time:type_name -> google.protobuf.Timestamp
+	12, // 19: belpoort.v1.CallRequest.evidence:type_name -> belpoort.v1.Evidence
+	25, // 20: belpoort.v1.Objection.object_time:type_name -> google.protobuf.Timestamp
 	6,  // 21: belpoort.v1.Objection.via:type_name -> belpoort.v1.Via
 	7,  // 22: belpoort.v1.Objection.scope:type_name -> belpoort.v1.ObjectionScope
 	8,  // 23: belpoort.v1.Objection.by:type_name -> belpoort.v1.ObjectedBy
-	22, // 24: belpoort.v1.CallReport.dial_time:type_name -> google.protobuf.Timestamp
+	25, // 24: belpoort.v1.CallReport.dial_time:type_name -> google.protobuf.Timestamp
 	9,  // 25: belpoort.v1.CallReport.outcome:type_name -> belpoort.v1.Outcome
-	22, // 26: belpoort.v1.CallReport.end_time:type_name -> google.protobuf.Timestamp
-	22, // 27: belpoort.v1.ListEntry.since_time:type_name -> google.protobuf.Timestamp
-	22, // 28: belpoort.v1.ListEntry.load_time:type_name -> google.protobuf.Timestamp
-	12, // 29: belpoort.v1.Fact.subscriber:type_name -> belpoort.v1.Subscriber
-	13, // 30: belpoort.v1.Fact.consent:type_name -> belpoort.v1.Consent
-	14, // 31: belpoort.v1.Fact.withdrawal:type_name -> belpoort.v1.Withdrawal
-	15, // 32: belpoort.v1.Fact.relationship:type_name -> belpoort.v1.Relationship
-	16, // 33: belpoort.v1.Fact.call_request:type_name -> belpoort.v1.CallRequest
-	17, // 34: belpoort.v1.Fact.objection:type_name -> belpoort.v1.Objection
-	18, // 35: belpoort.v1.Fact.call_report:type_name -> belpoort.v1.CallReport
-	19, // 36: belpoort.v1.Fact.list_entry:type_name -> belpoort.v1.ListEntry
-	22, // 37: belpoort.v1.LedgerEntry.record_time:type_name -> google.protobuf.Timestamp
-	20, // 38: belpoort.v1.LedgerEntry.fact:type_name -> belpoort.v1.Fact
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	25, // 26: belpoort.v1.CallReport.end_time:type_name -> google.protobuf.Timestamp
+	10, // 27: belpoort.v1.CallReport.offer_how:type_name -> belpoort.v1.OfferHow
+	11, // 28: belpoort.v1.CallReport.offer_result:type_name -> belpoort.v1.OfferResult
+	25, // 29: belpoort.v1.ObjectionOffer.offer_time:type_name -> google.protobuf.Timestamp
+	10, // 30: belpoort.v1.ObjectionOffer.how:type_name -> belpoort.v1.OfferHow
+	11, // 31: belpoort.v1.ObjectionOffer.result:type_name -> belpoort.v1.OfferResult
+	25, // 32: belpoort.v1.ListEntry.since_time:type_name -> google.protobuf.Timestamp
+	25, // 33: belpoort.v1.ListEntry.load_time:type_name -> google.protobuf.Timestamp
+	14, // 34: belpoort.v1.Fact.subscriber:type_name -> belpoort.v1.Subscriber
+	15, // 35: belpoort.v1.Fact.consent:type_name -> belpoort.v1.Consent
+	16, // 36: belpoort.v1.Fact.withdrawal:type_name -> belpoort.v1.Withdrawal
+	17, // 37: belpoort.v1.Fact.relationship:type_name -> belpoort.v1.Relationship
+	18, // 38: belpoort.v1.Fact.call_request:type_name -> belpoort.v1.CallRequest
+	19, // 39: belpoort.v1.Fact.objection:type_name -> belpoort.v1.Objection
+	20, // 40: belpoort.v1.Fact.call_report:type_name -> belpoort.v1.CallReport
+	22, // 41: belpoort.v1.Fact.list_entry:type_name -> belpoort.v1.ListEntry
+	21, // 42: belpoort.v1.Fact.objection_offer:type_name -> belpoort.v1.ObjectionOffer
+	25, // 43: belpoort.v1.LedgerEntry.record_time:type_name -> google.protobuf.Timestamp
+	23, // 44: belpoort.v1.LedgerEntry.fact:type_name -> belpoort.v1.Fact
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_belpoort_v1_fact_proto_init() }
@@ -2159,7 +2508,7 @@ func file_belpoort_v1_fact_proto_init() {
 		return
 	}
 	file_belpoort_v1_catalogue_proto_init()
-	file_belpoort_v1_fact_proto_msgTypes[10].OneofWrappers = []any{
+	file_belpoort_v1_fact_proto_msgTypes[11].OneofWrappers = []any{
 		(*Fact_Subscriber)(nil),
 		(*Fact_Consent)(nil),
 		(*Fact_Withdrawal)(nil),
@@ -2168,14 +2517,15 @@ func file_belpoort_v1_fact_proto_init() {
 		(*Fact_Objection)(nil),
 		(*Fact_CallReport)(nil),
 		(*Fact_ListEntry)(nil),
+		(*Fact_ObjectionOffer)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_belpoort_v1_fact_proto_rawDesc), len(file_belpoort_v1_fact_proto_rawDesc)),
-			NumEnums:      10,
-			NumMessages:   12,
+			NumEnums:      12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

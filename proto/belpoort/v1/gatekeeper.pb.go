@@ -586,10 +586,20 @@ type ReportCallRequest struct {
 	DialTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=dial_time,json=dialTime,proto3" json:"dial_time,omitempty"`
 	// When it ended: not before it was dialed.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	// The right of objection was offered. Only in a call that somebody or something answered.
+	// The right of objection was offered. Only in a call that somebody or something answered. Required where one of the
+	// `offer_` fields is set.
 	ObjectionOffered bool `protobuf:"varint,5,opt,name=objection_offered,json=objectionOffered,proto3" json:"objection_offered,omitempty"`
 	// The client's own id, for its logs. A permit is reported once, whatever stands here.
-	RequestId     string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The agent, by an id of your own and not by name; at most 64 bytes. Not in an abandoned call, which had none.
+	Agent string `protobuf:"bytes,7,opt,name=agent,proto3" json:"agent,omitempty"`
+	// Where the recording is found, a reference of your own that does not hold the callee's number; at most 256 bytes.
+	Recording string `protobuf:"bytes,8,opt,name=recording,proto3" json:"recording,omitempty"`
+	// How the objection was offered. Required where `offer_result` is given; an abandoned call had no agent who could.
+	OfferHow OfferHow `protobuf:"varint,9,opt,name=offer_how,json=offerHow,proto3,enum=belpoort.v1.OfferHow" json:"offer_how,omitempty"`
+	// What came of it. OFFER_RESULT_OBJECTED registers the objection, against the whole organisation, unless one is registered
+	// for this call. A machine neither objects nor declines to.
+	OfferResult   OfferResult `protobuf:"varint,10,opt,name=offer_result,json=offerResult,proto3,enum=belpoort.v1.OfferResult" json:"offer_result,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -666,6 +676,34 @@ func (x *ReportCallRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *ReportCallRequest) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+func (x *ReportCallRequest) GetRecording() string {
+	if x != nil {
+		return x.Recording
+	}
+	return ""
+}
+
+func (x *ReportCallRequest) GetOfferHow() OfferHow {
+	if x != nil {
+		return x.OfferHow
+	}
+	return OfferHow_OFFER_HOW_UNSPECIFIED
+}
+
+func (x *ReportCallRequest) GetOfferResult() OfferResult {
+	if x != nil {
+		return x.OfferResult
+	}
+	return OfferResult_OFFER_RESULT_UNSPECIFIED
+}
+
 // Tells that the report was recorded.
 type ReportCallResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -674,9 +712,13 @@ type ReportCallResponse struct {
 	// The report came later than reports are due; it is recorded all the same.
 	Late bool `protobuf:"varint,2,opt,name=late,proto3" json:"late,omitempty"`
 	// This call had been reported before in the same words.
-	Unchanged     bool `protobuf:"varint,3,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Unchanged bool `protobuf:"varint,3,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
+	// With OFFER_RESULT_OBJECTED: the objection's receipt.
+	Receipt string `protobuf:"bytes,4,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	// With OFFER_RESULT_OBJECTED: how far the objection has come.
+	ObjectionState ObjectionState `protobuf:"varint,5,opt,name=objection_state,json=objectionState,proto3,enum=belpoort.v1.ObjectionState" json:"objection_state,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ReportCallResponse) Reset() {
@@ -730,11 +772,25 @@ func (x *ReportCallResponse) GetUnchanged() bool {
 	return false
 }
 
+func (x *ReportCallResponse) GetReceipt() string {
+	if x != nil {
+		return x.Receipt
+	}
+	return ""
+}
+
+func (x *ReportCallResponse) GetObjectionState() ObjectionState {
+	if x != nil {
+		return x.ObjectionState
+	}
+	return ObjectionState_OBJECTION_STATE_UNSPECIFIED
+}
+
 var File_belpoort_v1_gatekeeper_proto protoreflect.FileDescriptor
 
 const file_belpoort_v1_gatekeeper_proto_rawDesc = "" +
 	"\n" +
-	"\x1cbelpoort/v1/gatekeeper.proto\x12\vbelpoort.v1\x1a\x1bbelpoort/v1/catalogue.proto\x1a\x1abelpoort/v1/decision.proto\x1a\x16belpoort/v1/fact.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe3\x02\n" +
+	"\x1cbelpoort/v1/gatekeeper.proto\x12\vbelpoort.v1\x1a\x1bbelpoort/v1/catalogue.proto\x1a\x1abelpoort/v1/decision.proto\x1a\x16belpoort/v1/fact.proto\x1a\x1bbelpoort/v1/objection.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe3\x02\n" +
 	"\x10CheckCallRequest\x12\x16\n" +
 	"\x06callee\x18\x01 \x01(\tR\x06callee\x12\x1a\n" +
 	"\bcampaign\x18\x02 \x01(\tR\bcampaign\x12\x1b\n" +
@@ -781,7 +837,7 @@ const file_belpoort_v1_gatekeeper_proto_rawDesc = "" +
 	"\vvalid_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"validUntil\"N\n" +
 	"\x15ScreenNumbersResponse\x125\n" +
-	"\anumbers\x18\x01 \x03(\v2\x1b.belpoort.v1.ScreenedNumberR\anumbers\"\x97\x02\n" +
+	"\anumbers\x18\x01 \x03(\v2\x1b.belpoort.v1.ScreenedNumberR\anumbers\"\xbc\x03\n" +
 	"\x11ReportCallRequest\x12\x16\n" +
 	"\x06permit\x18\x01 \x01(\tR\x06permit\x12.\n" +
 	"\aoutcome\x18\x02 \x01(\x0e2\x14.belpoort.v1.OutcomeR\aoutcome\x127\n" +
@@ -789,11 +845,18 @@ const file_belpoort_v1_gatekeeper_proto_rawDesc = "" +
 	"\bend_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12+\n" +
 	"\x11objection_offered\x18\x05 \x01(\bR\x10objectionOffered\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x06 \x01(\tR\trequestId\"b\n" +
+	"request_id\x18\x06 \x01(\tR\trequestId\x12\x14\n" +
+	"\x05agent\x18\a \x01(\tR\x05agent\x12\x1c\n" +
+	"\trecording\x18\b \x01(\tR\trecording\x122\n" +
+	"\toffer_how\x18\t \x01(\x0e2\x15.belpoort.v1.OfferHowR\bofferHow\x12;\n" +
+	"\foffer_result\x18\n" +
+	" \x01(\x0e2\x18.belpoort.v1.OfferResultR\vofferResult\"\xc2\x01\n" +
 	"\x12ReportCallResponse\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x04R\bposition\x12\x12\n" +
 	"\x04late\x18\x02 \x01(\bR\x04late\x12\x1c\n" +
-	"\tunchanged\x18\x03 \x01(\bR\tunchanged2\xdd\x02\n" +
+	"\tunchanged\x18\x03 \x01(\bR\tunchanged\x12\x18\n" +
+	"\areceipt\x18\x04 \x01(\tR\areceipt\x12D\n" +
+	"\x0fobjection_state\x18\x05 \x01(\x0e2\x1b.belpoort.v1.ObjectionStateR\x0eobjectionState2\xdd\x02\n" +
 	"\x11GatekeeperService\x12J\n" +
 	"\tCheckCall\x12\x1d.belpoort.v1.CheckCallRequest\x1a\x1e.belpoort.v1.CheckCallResponse\x12Q\n" +
 	"\n" +
@@ -834,6 +897,9 @@ var file_belpoort_v1_gatekeeper_proto_goTypes = []any{
 	(Obligation)(0),               // 15: belpoort.v1.Obligation
 	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
 	(Outcome)(0),                  // 17: belpoort.v1.Outcome
+	(OfferHow)(0),                 // 18: belpoort.v1.OfferHow
+	(OfferResult)(0),              // 19: belpoort.v1.OfferResult
+	(ObjectionState)(0),           // 20: belpoort.v1.ObjectionState
 }
 var file_belpoort_v1_gatekeeper_proto_depIdxs = []int32{
 	9,  // 0: belpoort.v1.CheckCallRequest.caller_id_presentation:type_name -> belpoort.v1.CallerIdPresentation
@@ -856,19 +922,22 @@ var file_belpoort_v1_gatekeeper_proto_depIdxs = []int32{
 	17, // 17: belpoort.v1.ReportCallRequest.outcome:type_name -> belpoort.v1.Outcome
 	16, // 18: belpoort.v1.ReportCallRequest.dial_time:type_name -> google.protobuf.Timestamp
 	16, // 19: belpoort.v1.ReportCallRequest.end_time:type_name -> google.protobuf.Timestamp
-	0,  // 20: belpoort.v1.GatekeeperService.CheckCall:input_type -> belpoort.v1.CheckCallRequest
-	2,  // 21: belpoort.v1.GatekeeperService.CheckCalls:input_type -> belpoort.v1.CheckCallsRequest
-	4,  // 22: belpoort.v1.GatekeeperService.ScreenNumbers:input_type -> belpoort.v1.ScreenNumbersRequest
-	7,  // 23: belpoort.v1.GatekeeperService.ReportCall:input_type -> belpoort.v1.ReportCallRequest
-	1,  // 24: belpoort.v1.GatekeeperService.CheckCall:output_type -> belpoort.v1.CheckCallResponse
-	3,  // 25: belpoort.v1.GatekeeperService.CheckCalls:output_type -> belpoort.v1.CheckCallsResponse
-	6,  // 26: belpoort.v1.GatekeeperService.ScreenNumbers:output_type -> belpoort.v1.ScreenNumbersResponse
-	8,  // 27: belpoort.v1.GatekeeperService.ReportCall:output_type -> belpoort.v1.ReportCallResponse
-	24, // [24:28] is the sub-list for method output_type
-	20, // [20:24] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	18, // 20: belpoort.v1.ReportCallRequest.offer_how:type_name -> belpoort.v1.OfferHow
+	19, // 21: belpoort.v1.ReportCallRequest.offer_result:type_name -> belpoort.v1.OfferResult
+	20, // 22: belpoort.v1.ReportCallResponse.objection_state:type_name -> belpoort.v1.ObjectionState
+	0,  // 23: belpoort.v1.GatekeeperService.CheckCall:input_type -> belpoort.v1.CheckCallRequest
+	2,  // 24: belpoort.v1.GatekeeperService.CheckCalls:input_type -> belpoort.v1.CheckCallsRequest
+	4,  // 25: belpoort.v1.GatekeeperService.ScreenNumbers:input_type -> belpoort.v1.ScreenNumbersRequest
+	7,  // 26: belpoort.v1.GatekeeperService.ReportCall:input_type -> belpoort.v1.ReportCallRequest
+	1,  // 27: belpoort.v1.GatekeeperService.CheckCall:output_type -> belpoort.v1.CheckCallResponse
+	3,  // 28: belpoort.v1.GatekeeperService.CheckCalls:output_type -> belpoort.v1.CheckCallsResponse
+	6,  // 29: belpoort.v1.GatekeeperService.ScreenNumbers:output_type -> belpoort.v1.ScreenNumbersResponse
+	8,  // 30: belpoort.v1.GatekeeperService.ReportCall:output_type -> belpoort.v1.ReportCallResponse
+	27, // [27:31] is the sub-list for method output_type
+	23, // [23:27] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_belpoort_v1_gatekeeper_proto_init() }
@@ -879,6 +948,7 @@ func file_belpoort_v1_gatekeeper_proto_init() {
 	file_belpoort_v1_catalogue_proto_init()
 	file_belpoort_v1_decision_proto_init()
 	file_belpoort_v1_fact_proto_init()
+	file_belpoort_v1_objection_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -1,0 +1,5 @@
+//go:build !mutant_foreign_permit
+
+package server
+
+const mutantForeignPermit = false

@@ -1,0 +1,5 @@
+//go:build mutant_report_forgets_objection
+
+package server
+
+const mutantReportForgetsObjection = true
