@@ -46,6 +46,7 @@ func CatalogueFromProto(m *belpoortv1.Catalogue, law *eligibility.Law, register 
 	r.campaigns(m.GetCampaigns())
 	r.families(m.GetProductFamilies())
 	r.canaries(m.GetCanaries())
+	r.menus(m.GetIvrMenus())
 	if err := r.result(); err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ type Catalogue struct {
 	Campaigns     []Campaign
 	Families      []Family
 	Canaries      []Canary
+	Menus         []Menu
 	// Policy holds the settings for every campaign, before its own: bool, int, float64, string, nil, []any, map[string]any.
 	Policy map[string]any
 
@@ -49,6 +50,18 @@ type Family struct {
 type Canary struct {
 	Number, CallerID string // canonical E.164
 	Campaign         string // the id of one of the catalogue's
+}
+
+// Menu is a menu of an IVR in which the right of objection is offered.
+type Menu struct {
+	ID           string
+	Organisation string // the id of one of the catalogue's
+	Digits       []Digit
+}
+
+// Digit is what a digit means in a menu: a word alone, or with the product to which the menu's words narrow the objection.
+type Digit struct {
+	Digit, Meaning, Product, Spoken string
 }
 
 // LoadCatalogue reads a file that holds a catalogue, a policy for all its campaigns, and nothing else, with its includes.
@@ -112,6 +125,7 @@ func (r *reader) catalogue(roots []*value) *Catalogue {
 		r.campaigns(c, f.items("campaigns"))
 		r.families(c, f.get("product_families"))
 		r.canaries(c, f.items("canaries"))
+		r.menus(c, f.items("ivr_menus"))
 		f.done()
 	}
 	if c.policy != nil {
@@ -278,4 +292,41 @@ func (r *reader) families(c *Catalogue, v *value) {
 			c.Families = append(c.Families, family)
 		}
 	}
+}
+
+// meanings are what a digit can mean.
+var meanings = []string{"OBJECT", "NOT_OBJECTED", "REPEAT"}
+
+func (r *reader) menus(c *Catalogue, items []*value) {
+	for _, item := range items {
+		f := r.fields(item)
+		m := Menu{ID: f.id("id"), Organisation: c.reference(f, "organisation", "organisation")}
+		if digits := r.fields(f.get("digits")); digits.v != nil {
+			for _, e := range digits.v.entries {
+				m.Digits = append(m.Digits, r.digit(e))
+			}
+		}
+		f.done("id", "organisation", "digits")
+		if r.first(c.known, "IVR menu", m.ID, f.get("id")) {
+			c.Menus = append(c.Menus, m)
+		}
+	}
+}
+
+func (r *reader) digit(e entry) Digit {
+	d := Digit{Digit: e.key}
+	meaning := e.value
+	if e.value.kind == object {
+		f := r.fields(e.value)
+		meaning, d.Product, d.Spoken = f.scalar("meaning"), f.text("product"), f.text("spoken")
+		f.done("meaning")
+	}
+	if meaning == nil {
+		return d
+	}
+	if meaning.kind != scalar || !slices.Contains(meanings, meaning.text) {
+		r.fail(meaning, "want one of %v", meanings)
+	}
+	d.Meaning = meaning.text
+	return d
 }

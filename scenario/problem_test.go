@@ -59,7 +59,16 @@ var problemCases = map[string]struct{ file, want string }{
 		`f.yaml:1:1: catalog: unknown key "catalog", want one of include, catalogue, policy, facts, scenarios`},
 	"unknown key in the catalogue": {
 		"catalogue: {organisation: []}\n",
-		`f.yaml:1:13: catalogue.organisation: unknown key "organisation", want one of organisations, caller_ids, campaigns, product_families, canaries`},
+		`f.yaml:1:13: catalogue.organisation: unknown key "organisation", want one of organisations, caller_ids, campaigns, product_families, canaries, ivr_menus`},
+	"unknown meaning of a digit": {
+		"catalogue:\n  organisations: [{id: a, class: COMMERCIAL}]\n  ivr_menus:\n  - {id: m, organisation: a, digits: {9: OBJECTED}}\n",
+		`f.yaml:4:42: catalogue.ivr_menus[0].digits.9: want one of [OBJECT NOT_OBJECTED REPEAT]`},
+	"a menu of nobody": {
+		"catalogue:\n  ivr_menus:\n  - {id: m, organisation: a, digits: {9: OBJECT}}\n",
+		`f.yaml:3:27: catalogue.ivr_menus[0].organisation: unknown organisation "a"`},
+	"unknown key of a digit": {
+		"catalogue:\n  organisations: [{id: a, class: COMMERCIAL}]\n  ivr_menus:\n  - {id: m, organisation: a, digits: {9: {meaning: OBJECT, produkt: gas}}}\n",
+		`f.yaml:4:60: catalogue.ivr_menus[0].digits.9.produkt: unknown key "produkt", want one of meaning, product, spoken`},
 	"duplicate key": {
 		head + "\n  title: Two" + goodCall + goodExpect,
 		`f.yaml:14:3: scenarios[0]: duplicate key "title", first on line 12`},

@@ -104,9 +104,22 @@ func catalogueToProto(file *scenario.Catalogue) (*belpoortv1.Catalogue, error) {
 	for _, c := range file.Canaries {
 		m.Canaries = append(m.Canaries, &belpoortv1.Canary{Number: c.Number, Campaign: c.Campaign, CallerId: c.CallerID})
 	}
+	for _, menu := range file.Menus {
+		m.IvrMenus = append(m.IvrMenus, menuToProto(menu))
+	}
 	var err error
 	m.Policy, err = settingsToProto(file.Policy)
 	return m, err
+}
+
+func menuToProto(menu scenario.Menu) *belpoortv1.IvrMenu {
+	m := &belpoortv1.IvrMenu{Id: menu.ID, Organisation: menu.Organisation, Digits: map[string]*belpoortv1.IvrDigit{}}
+	for _, d := range menu.Digits {
+		m.Digits[d.Digit] = &belpoortv1.IvrDigit{
+			Meaning: belpoortv1.IvrDigit_Meaning(belpoortv1.IvrDigit_Meaning_value["MEANING_"+d.Meaning]), Product: d.Product, Spoken: d.Spoken,
+		}
+	}
+	return m
 }
 
 func settingsToProto(settings map[string]any) (*structpb.Struct, error) {

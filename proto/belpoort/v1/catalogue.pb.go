@@ -314,6 +314,63 @@ func (Dialing) EnumDescriptor() ([]byte, []int) {
 	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{4}
 }
 
+// Names what it means.
+type IvrDigit_Meaning int32
+
+const (
+	// Not stated: an error.
+	IvrDigit_MEANING_UNSPECIFIED IvrDigit_Meaning = 0
+	// The person objects.
+	IvrDigit_MEANING_OBJECT IvrDigit_Meaning = 1
+	// The person does not object.
+	IvrDigit_MEANING_NOT_OBJECTED IvrDigit_Meaning = 2
+	// The person wants to hear the menu again: nothing is recorded.
+	IvrDigit_MEANING_REPEAT IvrDigit_Meaning = 3
+)
+
+// Enum value maps for IvrDigit_Meaning.
+var (
+	IvrDigit_Meaning_name = map[int32]string{
+		0: "MEANING_UNSPECIFIED",
+		1: "MEANING_OBJECT",
+		2: "MEANING_NOT_OBJECTED",
+		3: "MEANING_REPEAT",
+	}
+	IvrDigit_Meaning_value = map[string]int32{
+		"MEANING_UNSPECIFIED":  0,
+		"MEANING_OBJECT":       1,
+		"MEANING_NOT_OBJECTED": 2,
+		"MEANING_REPEAT":       3,
+	}
+)
+
+func (x IvrDigit_Meaning) Enum() *IvrDigit_Meaning {
+	p := new(IvrDigit_Meaning)
+	*p = x
+	return p
+}
+
+func (x IvrDigit_Meaning) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (IvrDigit_Meaning) Descriptor() protoreflect.EnumDescriptor {
+	return file_belpoort_v1_catalogue_proto_enumTypes[5].Descriptor()
+}
+
+func (IvrDigit_Meaning) Type() protoreflect.EnumType {
+	return &file_belpoort_v1_catalogue_proto_enumTypes[5]
+}
+
+func (x IvrDigit_Meaning) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use IvrDigit_Meaning.Descriptor instead.
+func (IvrDigit_Meaning) EnumDescriptor() ([]byte, []int) {
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{4, 0}
+}
+
 // A legal entity in whose name calls are made: the advertiser, not the call centre.
 type Organisation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -687,6 +744,134 @@ func (x *ProductFamily) GetProducts() []string {
 	return nil
 }
 
+// What a digit means in a menu.
+type IvrDigit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it means. Required.
+	Meaning IvrDigit_Meaning `protobuf:"varint,1,opt,name=meaning,proto3,enum=belpoort.v1.IvrDigit_Meaning" json:"meaning,omitempty"`
+	// For MEANING_OBJECT: the product to which the menu's spoken words narrow the objection. Empty: the whole organisation.
+	Product string `protobuf:"bytes,2,opt,name=product,proto3" json:"product,omitempty"`
+	// The words that the menu speaks for this digit, at most 500 bytes. Required where they narrow the objection.
+	Spoken        string `protobuf:"bytes,3,opt,name=spoken,proto3" json:"spoken,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IvrDigit) Reset() {
+	*x = IvrDigit{}
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IvrDigit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IvrDigit) ProtoMessage() {}
+
+func (x *IvrDigit) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IvrDigit.ProtoReflect.Descriptor instead.
+func (*IvrDigit) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *IvrDigit) GetMeaning() IvrDigit_Meaning {
+	if x != nil {
+		return x.Meaning
+	}
+	return IvrDigit_MEANING_UNSPECIFIED
+}
+
+func (x *IvrDigit) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *IvrDigit) GetSpoken() string {
+	if x != nil {
+		return x.Spoken
+	}
+	return ""
+}
+
+// A menu of an IVR in which the right of objection [recht van verzet] is offered.
+type IvrMenu struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Identifies it: lower-case letters, digits and hyphens, 1 to 64.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The organisation in whose name it speaks.
+	Organisation string `protobuf:"bytes,2,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	// What each digit means, by 0 to 9, *, # and A to D. At least one must object without narrowing.
+	Digits        map[string]*IvrDigit `protobuf:"bytes,3,rep,name=digits,proto3" json:"digits,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IvrMenu) Reset() {
+	*x = IvrMenu{}
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IvrMenu) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IvrMenu) ProtoMessage() {}
+
+func (x *IvrMenu) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IvrMenu.ProtoReflect.Descriptor instead.
+func (*IvrMenu) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *IvrMenu) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *IvrMenu) GetOrganisation() string {
+	if x != nil {
+		return x.Organisation
+	}
+	return ""
+}
+
+func (x *IvrMenu) GetDigits() map[string]*IvrDigit {
+	if x != nil {
+		return x.Digits
+	}
+	return nil
+}
+
 // Everything a decision needs to know besides the callee.
 type Catalogue struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -700,6 +885,8 @@ type Catalogue struct {
 	ProductFamilies []*ProductFamily `protobuf:"bytes,4,rep,name=product_families,json=productFamilies,proto3" json:"product_families,omitempty"`
 	// Settings for every campaign, before its own.
 	Policy *structpb.Struct `protobuf:"bytes,5,opt,name=policy,proto3" json:"policy,omitempty"`
+	// The IVR menus in which the right of objection is offered, at most 1,000.
+	IvrMenus []*IvrMenu `protobuf:"bytes,6,rep,name=ivr_menus,json=ivrMenus,proto3" json:"ivr_menus,omitempty"`
 	// The numbers on which objections are drilled, at most 16. To change them takes a key with the compliance role too.
 	Canaries      []*Canary `protobuf:"bytes,8,rep,name=canaries,proto3" json:"canaries,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -708,7 +895,7 @@ type Catalogue struct {
 
 func (x *Catalogue) Reset() {
 	*x = Catalogue{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[4]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +907,7 @@ func (x *Catalogue) String() string {
 func (*Catalogue) ProtoMessage() {}
 
 func (x *Catalogue) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[4]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +920,7 @@ func (x *Catalogue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Catalogue.ProtoReflect.Descriptor instead.
 func (*Catalogue) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{4}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Catalogue) GetOrganisations() []*Organisation {
@@ -771,6 +958,13 @@ func (x *Catalogue) GetPolicy() *structpb.Struct {
 	return nil
 }
 
+func (x *Catalogue) GetIvrMenus() []*IvrMenu {
+	if x != nil {
+		return x.IvrMenus
+	}
+	return nil
+}
+
 func (x *Catalogue) GetCanaries() []*Canary {
 	if x != nil {
 		return x.Canaries
@@ -793,7 +987,7 @@ type Canary struct {
 
 func (x *Canary) Reset() {
 	*x = Canary{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[5]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -805,7 +999,7 @@ func (x *Canary) String() string {
 func (*Canary) ProtoMessage() {}
 
 func (x *Canary) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[5]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -818,7 +1012,7 @@ func (x *Canary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Canary.ProtoReflect.Descriptor instead.
 func (*Canary) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{5}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Canary) GetNumber() string {
@@ -859,7 +1053,7 @@ type ApplyCatalogueRequest struct {
 
 func (x *ApplyCatalogueRequest) Reset() {
 	*x = ApplyCatalogueRequest{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[6]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -871,7 +1065,7 @@ func (x *ApplyCatalogueRequest) String() string {
 func (*ApplyCatalogueRequest) ProtoMessage() {}
 
 func (x *ApplyCatalogueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[6]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -884,7 +1078,7 @@ func (x *ApplyCatalogueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyCatalogueRequest.ProtoReflect.Descriptor instead.
 func (*ApplyCatalogueRequest) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{6}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ApplyCatalogueRequest) GetCatalogue() *Catalogue {
@@ -928,7 +1122,7 @@ type ApplyCatalogueResponse struct {
 
 func (x *ApplyCatalogueResponse) Reset() {
 	*x = ApplyCatalogueResponse{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[7]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -940,7 +1134,7 @@ func (x *ApplyCatalogueResponse) String() string {
 func (*ApplyCatalogueResponse) ProtoMessage() {}
 
 func (x *ApplyCatalogueResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[7]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -953,7 +1147,7 @@ func (x *ApplyCatalogueResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyCatalogueResponse.ProtoReflect.Descriptor instead.
 func (*ApplyCatalogueResponse) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{7}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ApplyCatalogueResponse) GetPosition() uint64 {
@@ -981,7 +1175,7 @@ type GetCatalogueRequest struct {
 
 func (x *GetCatalogueRequest) Reset() {
 	*x = GetCatalogueRequest{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[8]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1187,7 @@ func (x *GetCatalogueRequest) String() string {
 func (*GetCatalogueRequest) ProtoMessage() {}
 
 func (x *GetCatalogueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[8]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1200,7 @@ func (x *GetCatalogueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCatalogueRequest.ProtoReflect.Descriptor instead.
 func (*GetCatalogueRequest) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{8}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetCatalogueRequest) GetPosition() uint64 {
@@ -1029,7 +1223,7 @@ type GetCatalogueResponse struct {
 
 func (x *GetCatalogueResponse) Reset() {
 	*x = GetCatalogueResponse{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[9]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1235,7 @@ func (x *GetCatalogueResponse) String() string {
 func (*GetCatalogueResponse) ProtoMessage() {}
 
 func (x *GetCatalogueResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[9]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1248,7 @@ func (x *GetCatalogueResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCatalogueResponse.ProtoReflect.Descriptor instead.
 func (*GetCatalogueResponse) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{9}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetCatalogueResponse) GetCatalogue() *Catalogue {
@@ -1086,7 +1280,7 @@ type SuspendCampaignRequest struct {
 
 func (x *SuspendCampaignRequest) Reset() {
 	*x = SuspendCampaignRequest{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[10]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1292,7 @@ func (x *SuspendCampaignRequest) String() string {
 func (*SuspendCampaignRequest) ProtoMessage() {}
 
 func (x *SuspendCampaignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[10]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1305,7 @@ func (x *SuspendCampaignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendCampaignRequest.ProtoReflect.Descriptor instead.
 func (*SuspendCampaignRequest) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{10}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SuspendCampaignRequest) GetCampaign() string {
@@ -1146,7 +1340,7 @@ type SuspendCampaignResponse struct {
 
 func (x *SuspendCampaignResponse) Reset() {
 	*x = SuspendCampaignResponse{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[11]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1158,7 +1352,7 @@ func (x *SuspendCampaignResponse) String() string {
 func (*SuspendCampaignResponse) ProtoMessage() {}
 
 func (x *SuspendCampaignResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[11]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1171,7 +1365,7 @@ func (x *SuspendCampaignResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendCampaignResponse.ProtoReflect.Descriptor instead.
 func (*SuspendCampaignResponse) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{11}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SuspendCampaignResponse) GetPosition() uint64 {
@@ -1196,7 +1390,7 @@ type ResumeCampaignRequest struct {
 
 func (x *ResumeCampaignRequest) Reset() {
 	*x = ResumeCampaignRequest{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[12]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1208,7 +1402,7 @@ func (x *ResumeCampaignRequest) String() string {
 func (*ResumeCampaignRequest) ProtoMessage() {}
 
 func (x *ResumeCampaignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[12]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1221,7 +1415,7 @@ func (x *ResumeCampaignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeCampaignRequest.ProtoReflect.Descriptor instead.
 func (*ResumeCampaignRequest) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{12}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ResumeCampaignRequest) GetCampaign() string {
@@ -1256,7 +1450,7 @@ type ResumeCampaignResponse struct {
 
 func (x *ResumeCampaignResponse) Reset() {
 	*x = ResumeCampaignResponse{}
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[13]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1268,7 +1462,7 @@ func (x *ResumeCampaignResponse) String() string {
 func (*ResumeCampaignResponse) ProtoMessage() {}
 
 func (x *ResumeCampaignResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_catalogue_proto_msgTypes[13]
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1281,7 +1475,7 @@ func (x *ResumeCampaignResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeCampaignResponse.ProtoReflect.Descriptor instead.
 func (*ResumeCampaignResponse) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{13}
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ResumeCampaignResponse) GetPosition() uint64 {
@@ -1325,14 +1519,31 @@ const file_belpoort_v1_catalogue_proto_rawDesc = "" +
 	"\x06policy\x18\t \x01(\v2\x17.google.protobuf.StructR\x06policy\";\n" +
 	"\rProductFamily\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
-	"\bproducts\x18\x02 \x03(\tR\bproducts\"\xe0\x02\n" +
+	"\bproducts\x18\x02 \x03(\tR\bproducts\"\xdb\x01\n" +
+	"\bIvrDigit\x127\n" +
+	"\ameaning\x18\x01 \x01(\x0e2\x1d.belpoort.v1.IvrDigit.MeaningR\ameaning\x12\x18\n" +
+	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x16\n" +
+	"\x06spoken\x18\x03 \x01(\tR\x06spoken\"d\n" +
+	"\aMeaning\x12\x17\n" +
+	"\x13MEANING_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eMEANING_OBJECT\x10\x01\x12\x18\n" +
+	"\x14MEANING_NOT_OBJECTED\x10\x02\x12\x12\n" +
+	"\x0eMEANING_REPEAT\x10\x03\"\xc9\x01\n" +
+	"\aIvrMenu\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\"\n" +
+	"\forganisation\x18\x02 \x01(\tR\forganisation\x128\n" +
+	"\x06digits\x18\x03 \x03(\v2 .belpoort.v1.IvrMenu.DigitsEntryR\x06digits\x1aP\n" +
+	"\vDigitsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12+\n" +
+	"\x05value\x18\x02 \x01(\v2\x15.belpoort.v1.IvrDigitR\x05value:\x028\x01\"\x93\x03\n" +
 	"\tCatalogue\x12?\n" +
 	"\rorganisations\x18\x01 \x03(\v2\x19.belpoort.v1.OrganisationR\rorganisations\x124\n" +
 	"\n" +
 	"caller_ids\x18\x02 \x03(\v2\x15.belpoort.v1.CallerIdR\tcallerIds\x123\n" +
 	"\tcampaigns\x18\x03 \x03(\v2\x15.belpoort.v1.CampaignR\tcampaigns\x12E\n" +
 	"\x10product_families\x18\x04 \x03(\v2\x1a.belpoort.v1.ProductFamilyR\x0fproductFamilies\x12/\n" +
-	"\x06policy\x18\x05 \x01(\v2\x17.google.protobuf.StructR\x06policy\x12/\n" +
+	"\x06policy\x18\x05 \x01(\v2\x17.google.protobuf.StructR\x06policy\x121\n" +
+	"\tivr_menus\x18\x06 \x03(\v2\x14.belpoort.v1.IvrMenuR\bivrMenus\x12/\n" +
 	"\bcanaries\x18\b \x03(\v2\x13.belpoort.v1.CanaryR\bcanaries\"Y\n" +
 	"\x06Canary\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\tR\x06number\x12\x1a\n" +
@@ -1411,62 +1622,70 @@ func file_belpoort_v1_catalogue_proto_rawDescGZIP() []byte {
 	return file_belpoort_v1_catalogue_proto_rawDescData
 }
 
-var file_belpoort_v1_catalogue_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_belpoort_v1_catalogue_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_belpoort_v1_catalogue_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_belpoort_v1_catalogue_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_belpoort_v1_catalogue_proto_goTypes = []any{
 	(OrganisationClass)(0),          // 0: belpoort.v1.OrganisationClass
 	(Licence)(0),                    // 1: belpoort.v1.Licence
 	(Purpose)(0),                    // 2: belpoort.v1.Purpose
 	(Mode)(0),                       // 3: belpoort.v1.Mode
 	(Dialing)(0),                    // 4: belpoort.v1.Dialing
-	(*Organisation)(nil),            // 5: belpoort.v1.Organisation
-	(*CallerId)(nil),                // 6: belpoort.v1.CallerId
-	(*Campaign)(nil),                // 7: belpoort.v1.Campaign
-	(*ProductFamily)(nil),           // 8: belpoort.v1.ProductFamily
-	(*Catalogue)(nil),               // 9: belpoort.v1.Catalogue
-	(*Canary)(nil),                  // 10: belpoort.v1.Canary
-	(*ApplyCatalogueRequest)(nil),   // 11: belpoort.v1.ApplyCatalogueRequest
-	(*ApplyCatalogueResponse)(nil),  // 12: belpoort.v1.ApplyCatalogueResponse
-	(*GetCatalogueRequest)(nil),     // 13: belpoort.v1.GetCatalogueRequest
-	(*GetCatalogueResponse)(nil),    // 14: belpoort.v1.GetCatalogueResponse
-	(*SuspendCampaignRequest)(nil),  // 15: belpoort.v1.SuspendCampaignRequest
-	(*SuspendCampaignResponse)(nil), // 16: belpoort.v1.SuspendCampaignResponse
-	(*ResumeCampaignRequest)(nil),   // 17: belpoort.v1.ResumeCampaignRequest
-	(*ResumeCampaignResponse)(nil),  // 18: belpoort.v1.ResumeCampaignResponse
-	(*timestamppb.Timestamp)(nil),   // 19: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),         // 20: google.protobuf.Struct
+	(IvrDigit_Meaning)(0),           // 5: belpoort.v1.IvrDigit.Meaning
+	(*Organisation)(nil),            // 6: belpoort.v1.Organisation
+	(*CallerId)(nil),                // 7: belpoort.v1.CallerId
+	(*Campaign)(nil),                // 8: belpoort.v1.Campaign
+	(*ProductFamily)(nil),           // 9: belpoort.v1.ProductFamily
+	(*IvrDigit)(nil),                // 10: belpoort.v1.IvrDigit
+	(*IvrMenu)(nil),                 // 11: belpoort.v1.IvrMenu
+	(*Catalogue)(nil),               // 12: belpoort.v1.Catalogue
+	(*Canary)(nil),                  // 13: belpoort.v1.Canary
+	(*ApplyCatalogueRequest)(nil),   // 14: belpoort.v1.ApplyCatalogueRequest
+	(*ApplyCatalogueResponse)(nil),  // 15: belpoort.v1.ApplyCatalogueResponse
+	(*GetCatalogueRequest)(nil),     // 16: belpoort.v1.GetCatalogueRequest
+	(*GetCatalogueResponse)(nil),    // 17: belpoort.v1.GetCatalogueResponse
+	(*SuspendCampaignRequest)(nil),  // 18: belpoort.v1.SuspendCampaignRequest
+	(*SuspendCampaignResponse)(nil), // 19: belpoort.v1.SuspendCampaignResponse
+	(*ResumeCampaignRequest)(nil),   // 20: belpoort.v1.ResumeCampaignRequest
+	(*ResumeCampaignResponse)(nil),  // 21: belpoort.v1.ResumeCampaignResponse
+	nil,                             // 22: belpoort.v1.IvrMenu.DigitsEntry
+	(*timestamppb.Timestamp)(nil),   // 23: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),         // 24: google.protobuf.Struct
 }
 var file_belpoort_v1_catalogue_proto_depIdxs = []int32{
 	0,  // 0: belpoort.v1.Organisation.class:type_name -> belpoort.v1.OrganisationClass
 	1,  // 1: belpoort.v1.Organisation.licence:type_name -> belpoort.v1.Licence
-	19, // 2: belpoort.v1.CallerId.valid_from_time:type_name -> google.protobuf.Timestamp
-	19, // 3: belpoort.v1.CallerId.valid_until_time:type_name -> google.protobuf.Timestamp
-	19, // 4: belpoort.v1.CallerId.callback_test_time:type_name -> google.protobuf.Timestamp
+	23, // 2: belpoort.v1.CallerId.valid_from_time:type_name -> google.protobuf.Timestamp
+	23, // 3: belpoort.v1.CallerId.valid_until_time:type_name -> google.protobuf.Timestamp
+	23, // 4: belpoort.v1.CallerId.callback_test_time:type_name -> google.protobuf.Timestamp
 	2,  // 5: belpoort.v1.Campaign.purpose:type_name -> belpoort.v1.Purpose
 	3,  // 6: belpoort.v1.Campaign.mode:type_name -> belpoort.v1.Mode
 	4,  // 7: belpoort.v1.Campaign.dialing:type_name -> belpoort.v1.Dialing
-	20, // 8: belpoort.v1.Campaign.policy:type_name -> google.protobuf.Struct
-	5,  // 9: belpoort.v1.Catalogue.organisations:type_name -> belpoort.v1.Organisation
-	6,  // 10: belpoort.v1.Catalogue.caller_ids:type_name -> belpoort.v1.CallerId
-	7,  // 11: belpoort.v1.Catalogue.campaigns:type_name -> belpoort.v1.Campaign
-	8,  // 12: belpoort.v1.Catalogue.product_families:type_name -> belpoort.v1.ProductFamily
-	20, // 13: belpoort.v1.Catalogue.policy:type_name -> google.protobuf.Struct
-	10, // 14: belpoort.v1.Catalogue.canaries:type_name -> belpoort.v1.Canary
-	9,  // 15: belpoort.v1.ApplyCatalogueRequest.catalogue:type_name -> belpoort.v1.Catalogue
-	9,  // 16: belpoort.v1.GetCatalogueResponse.catalogue:type_name -> belpoort.v1.Catalogue
-	11, // 17: belpoort.v1.CatalogueService.ApplyCatalogue:input_type -> belpoort.v1.ApplyCatalogueRequest
-	13, // 18: belpoort.v1.CatalogueService.GetCatalogue:input_type -> belpoort.v1.GetCatalogueRequest
-	15, // 19: belpoort.v1.CatalogueService.SuspendCampaign:input_type -> belpoort.v1.SuspendCampaignRequest
-	17, // 20: belpoort.v1.CatalogueService.ResumeCampaign:input_type -> belpoort.v1.ResumeCampaignRequest
-	12, // 21: belpoort.v1.CatalogueService.ApplyCatalogue:output_type -> belpoort.v1.ApplyCatalogueResponse
-	14, // 22: belpoort.v1.CatalogueService.GetCatalogue:output_type -> belpoort.v1.GetCatalogueResponse
-	16, // 23: belpoort.v1.CatalogueService.SuspendCampaign:output_type -> belpoort.v1.SuspendCampaignResponse
-	18, // 24: belpoort.v1.CatalogueService.ResumeCampaign:output_type -> belpoort.v1.ResumeCampaignResponse
-	21, // [21:25] is the sub-list for method output_type
-	17, // [17:21] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	24, // 8: belpoort.v1.Campaign.policy:type_name -> google.protobuf.Struct
+	5,  // 9: belpoort.v1.IvrDigit.meaning:type_name -> belpoort.v1.IvrDigit.Meaning
+	22, // 10: belpoort.v1.IvrMenu.digits:type_name -> belpoort.v1.IvrMenu.DigitsEntry
+	6,  // 11: belpoort.v1.Catalogue.organisations:type_name -> belpoort.v1.Organisation
+	7,  // 12: belpoort.v1.Catalogue.caller_ids:type_name -> belpoort.v1.CallerId
+	8,  // 13: belpoort.v1.Catalogue.campaigns:type_name -> belpoort.v1.Campaign
+	9,  // 14: belpoort.v1.Catalogue.product_families:type_name -> belpoort.v1.ProductFamily
+	24, // 15: belpoort.v1.Catalogue.policy:type_name -> google.protobuf.Struct
+	11, // 16: belpoort.v1.Catalogue.ivr_menus:type_name -> belpoort.v1.IvrMenu
+	13, // 17: belpoort.v1.Catalogue.canaries:type_name -> belpoort.v1.Canary
+	12, // 18: belpoort.v1.ApplyCatalogueRequest.catalogue:type_name -> belpoort.v1.Catalogue
+	12, // 19: belpoort.v1.GetCatalogueResponse.catalogue:type_name -> belpoort.v1.Catalogue
+	10, // 20: belpoort.v1.IvrMenu.DigitsEntry.value:type_name -> belpoort.v1.IvrDigit
+	14, // 21: belpoort.v1.CatalogueService.ApplyCatalogue:input_type -> belpoort.v1.ApplyCatalogueRequest
+	16, // 22: belpoort.v1.CatalogueService.GetCatalogue:input_type -> belpoort.v1.GetCatalogueRequest
+	18, // 23: belpoort.v1.CatalogueService.SuspendCampaign:input_type -> belpoort.v1.SuspendCampaignRequest
+	20, // 24: belpoort.v1.CatalogueService.ResumeCampaign:input_type -> belpoort.v1.ResumeCampaignRequest
+	15, // 25: belpoort.v1.CatalogueService.ApplyCatalogue:output_type -> belpoort.v1.ApplyCatalogueResponse
+	17, // 26: belpoort.v1.CatalogueService.GetCatalogue:output_type -> belpoort.v1.GetCatalogueResponse
+	19, // 27: belpoort.v1.CatalogueService.SuspendCampaign:output_type -> belpoort.v1.SuspendCampaignResponse
+	21, // 28: belpoort.v1.CatalogueService.ResumeCampaign:output_type -> belpoort.v1.ResumeCampaignResponse
+	25, // [25:29] is the sub-list for method output_type
+	21, // [21:25] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_belpoort_v1_catalogue_proto_init() }
@@ -1479,8 +1698,8 @@ func file_belpoort_v1_catalogue_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_belpoort_v1_catalogue_proto_rawDesc), len(file_belpoort_v1_catalogue_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   14,
+			NumEnums:      6,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
