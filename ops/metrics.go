@@ -79,6 +79,7 @@ type Metrics struct {
 	durations *prometheus.HistogramVec
 	reloads   *prometheus.CounterVec
 	loads     *prometheus.CounterVec
+	digits    *prometheus.CounterVec
 }
 
 // New makes the figures, all at zero.
@@ -98,6 +99,7 @@ func New(words Words, build Build) *Metrics {
 	m.requests = m.counters("belpoort_requests_total", "Requests answered, by method and status code.", "method", "code")
 	m.durations = m.histograms("belpoort_request_duration_seconds", "Time from a request's arrival to its answer, refusals and errors included, by method.", latencyBuckets, "method")
 	m.reloads = m.counters("belpoort_file_reloads_total", "Files read again because they changed, by file and result.", "file", "result")
+	m.digits = m.counters("belpoort_ivr_unknown_digits_total", "Digits that IVRs sent and their menu does not know, by menu.", "menu")
 	m.bindInfo(build)
 	return m
 }
@@ -255,6 +257,9 @@ func (m *Metrics) LawInForce(version string) {
 	m.law.Reset()
 	m.law.WithLabelValues(version).Set(1)
 }
+
+// UnknownDigit counts a digit that its IVR menu does not know. Menus are those of the catalogue; "" is none of them.
+func (m *Metrics) UnknownDigit(menu string) { m.digits.WithLabelValues(menu).Inc() }
 
 // Gauge shows what a function returns whenever somebody looks.
 func (m *Metrics) Gauge(name, help string, value func() float64) {

@@ -19,6 +19,7 @@ type Circumstances struct {
 	CataloguePosition uint64
 	Client            string // the credential that asked
 	RequestID         string // the client's own
+	CallID            string // the dialer's own
 }
 
 // DecisionToProto writes a decision as the journal holds it. The caller ID is written only where the register knows it.
@@ -31,7 +32,7 @@ func DecisionToProto(d *eligibility.Decision, call *eligibility.Call, c Circumst
 		Verdict: belpoortv1.Verdict(d.Verdict), Reason: belpoortv1.Reason(d.Reason), Reasons: ReasonsToProto(d.Reasons),
 		Basis: BasisToProto(d), Obligations: ObligationsToProto(d.Obligations), ValidUntil: Stamp(d.ValidUntil),
 		LawVersion: c.LawVersion, LedgerPosition: c.LedgerPosition, CataloguePosition: c.CataloguePosition,
-		Client: c.Client, RequestId: c.RequestID, Regime: d.Regime, UnreportedAttempts: uint32(len(call.Unreported)),
+		Client: c.Client, RequestId: c.RequestID, CallId: c.CallID, Regime: d.Regime, UnreportedAttempts: uint32(len(call.Unreported)),
 	}
 	if !c.Callee.IsZero() {
 		m.CalleeToken = c.Callee.String()

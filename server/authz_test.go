@@ -153,7 +153,7 @@ func TestWhatIsNotYetThereSaysSo(t *testing.T) {
 	n := startNode(t, nil)
 	for method, client := range map[string]string{
 		"GatekeeperService/CheckCalls": "dialer-all", "GatekeeperService/ScreenNumbers": "dialer-all",
-		"ObjectionService/RecordObjectionOffer": "ivr-all", "RegisterService/EraseCallee": "compliance-all",
+		"RegisterService/EraseCallee":      "compliance-all",
 		"CatalogueService/SuspendCampaign": "ops-all", "CatalogueService/ResumeCampaign": "compliance-all",
 	} {
 		err := n.knock(n.as(client), "/belpoort.v1."+method)

@@ -98,6 +98,7 @@ func (s *Server) checkCall(
 			return nil, fail(codes.Unavailable, ReasonTooLate, "the answer comes too late to be dialed on")
 		}
 		s.settleHold(q, m)
+		s.recent.note(m)
 		s.noteDecision(ctx, m, time.Since(came.at))
 		answer := answerOf(q, m, d.RetryTime)
 		if token != "" {
@@ -144,6 +145,7 @@ type question struct {
 	force     *inForce
 	client    *client
 	requestID string
+	callID    string
 	dryRun    bool
 	hold      Hold // zero for a dry run
 }
@@ -152,7 +154,7 @@ type question struct {
 // it with a verdict.
 func (s *Server) question(ctx context.Context, req *belpoortv1.CheckCallRequest) (*question, error) {
 	force := s.force.Load()
-	q := &question{force: force, client: clientOf(ctx), requestID: req.GetRequestId(), dryRun: req.GetDryRun()}
+	q := &question{force: force, client: clientOf(ctx), requestID: req.GetRequestId(), callID: req.GetCallId(), dryRun: req.GetDryRun()}
 	callee, err := s.readCall(&q.call, q.force, callWords{
 		callee: req.GetCallee(), campaign: req.GetCampaign(), callerID: req.GetCallerId(), person: req.GetPerson(),
 		presentation: req.GetCallerIdPresentation(), mode: req.GetMode(), dialing: req.GetDialing(),
@@ -160,7 +162,7 @@ func (s *Server) question(ctx context.Context, req *belpoortv1.CheckCallRequest)
 	if err != nil {
 		return nil, err
 	}
-	if err := printable("request_id", q.requestID, maxRequestID); err != nil {
+	if err := firstError(printable("request_id", q.requestID, maxRequestID), readCallID(q.callID), namesNobody(q.callID, q.call.Callee)); err != nil {
 		return nil, err
 	}
 	if !q.client.mayActFor(q.call.Campaign.Organisation.ID) {
@@ -235,6 +237,7 @@ func (s *Server) decide(q *question, k known) (eligibility.Decision, *belpoortv1
 	c := record.Circumstances{
 		At: at, Callee: q.token, LawVersion: q.force.law.Version, LedgerPosition: k.e.LedgerPosition(),
 		CataloguePosition: q.force.position, Client: q.client.id, RequestID: q.requestID,
+		CallID: q.callID,
 	}
 	if !q.dryRun {
 		c.DecisionID = newDecisionID(at)

@@ -118,11 +118,23 @@ func (d *ledgerDoor) Decision(ctx context.Context, id [16]byte) ([]byte, error) 
 
 func (d *ledgerDoor) LatestDecisions(ctx context.Context, callee eligibility.CalleeToken, limit int) ([][]byte, error) {
 	found, err := d.ledger.LatestDecisions(ctx, callee, limit)
-	payloads := make([][]byte, len(found))
-	for i := range found {
-		payloads[i] = found[i].Payload
+	return payloadsOf(found), err
+}
+
+func (d *ledgerDoor) DecisionsByCall(ctx context.Context, callID string, limit int) ([][]byte, error) {
+	if err := d.ask("DecisionsByCall"); err != nil {
+		return nil, err
 	}
-	return payloads, err
+	found, err := d.ledger.DecisionsByCall(ctx, callID, limit)
+	return payloadsOf(found), err
+}
+
+func payloadsOf(decisions []ledger.Decision) [][]byte {
+	payloads := make([][]byte, len(decisions))
+	for i := range decisions {
+		payloads[i] = decisions[i].Payload
+	}
+	return payloads
 }
 
 func (d *ledgerDoor) ListDecisions(ctx context.Context, f DecisionFilter, limit int) ([][]byte, error) {
@@ -155,7 +167,7 @@ func (d *ledgerDoor) Ship(ctx context.Context, source string, from, through uint
 		}
 		decision := ledger.Decision{
 			Time: m.GetDecideTime().AsTime(), Campaign: m.GetCampaign(), Verdict: int32(m.GetVerdict()), Reason: int32(m.GetReason()),
-			Payload: payload,
+			CallID: m.GetCallId(), Payload: payload,
 		}
 		if _, err := hex.Decode(decision.ID[:], []byte(m.GetDecisionId())); err != nil {
 			return err

@@ -24,13 +24,6 @@ func (g *gatekeeper) ScreenNumbers(grpc.BidiStreamingServer[belpoortv1.ScreenNum
 	return notYet("screening lists of numbers; use CheckCall with dry_run")
 }
 
-// RecordObjectionOffer is not yet available.
-func (o *objections) RecordObjectionOffer(
-	context.Context, *belpoortv1.RecordObjectionOfferRequest,
-) (*belpoortv1.RecordObjectionOfferResponse, error) {
-	return nil, notYet("offers from IVRs; report the call with objection_offered")
-}
-
 // EraseCallee is not yet available.
 func (r *register) EraseCallee(context.Context, *belpoortv1.EraseCalleeRequest) (*belpoortv1.EraseCalleeResponse, error) {
 	return nil, notYet("erasing what is held on a number while its suppression stays")

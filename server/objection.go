@@ -29,6 +29,13 @@ func (o *objections) RegisterObjection(
 	ctx context.Context, req *belpoortv1.RegisterObjectionRequest,
 ) (*belpoortv1.RegisterObjectionResponse, error) {
 	arrived := time.Now()
+	n := naming{req.GetPermit(), req.GetCallId(), req.GetCallee(), req.GetCampaign()}
+	if err := n.one(); err != nil {
+		return nil, err
+	}
+	if n.callee == "" {
+		return o.s.objectByCall(ctx, n, req)
+	}
 	callee, fact, err := o.s.readObjection(ctx, req)
 	if err != nil {
 		return nil, err
@@ -115,6 +122,7 @@ const (
 	pendingKeys   = "pending/"
 	reportKeys    = "report/"
 	saidKeys      = "said/" // objections in a call, by its decision
+	offerKeys     = "offer/"
 	contentKeys   = "content/"
 	catalogueKeys = "catalogue/"
 )
@@ -123,12 +131,14 @@ func objectionKey(client, requestID string) string { return objectionKeys + clie
 
 // requestIDOf is the client's own id in a request key; "" where it gave none.
 func requestIDOf(key string) string {
-	if strings.HasPrefix(key, contentKeys) || strings.HasPrefix(key, reportKeys) || strings.HasPrefix(key, saidKeys) {
+	if strings.HasPrefix(key, contentKeys) || strings.HasPrefix(key, reportKeys) || keyIsContent(key) {
 		return ""
 	}
-	if rest, ok := strings.CutPrefix(key, objectionKeys); ok {
-		_, id, _ := strings.Cut(rest, "/")
-		return id
+	for _, prefix := range [...]string{objectionKeys, offerKeys + "id/"} {
+		if rest, ok := strings.CutPrefix(key, prefix); ok {
+			_, id, _ := strings.Cut(rest, "/")
+			return id
+		}
 	}
 	if id, ok := strings.CutPrefix(key, factKeys); ok {
 		return id
@@ -156,15 +166,23 @@ func (s *Server) readObjection(
 	if !clientOf(ctx).mayActFor(organisation) {
 		return callee, none, forbiddenOrganisation(field)
 	}
+	fact, err := s.readObjectionWords(req, organisation, s.ring.Token(callee))
+	return callee, fact, err
+}
+
+// readObjectionWords reads what a person said, apart from who said it.
+func (s *Server) readObjectionWords(
+	req *belpoortv1.RegisterObjectionRequest, organisation string, callee eligibility.CalleeToken,
+) (eligibility.Fact, error) {
 	m := objectionMessage(req, organisation)
 	if m.ObjectTime == nil {
 		m.ObjectTime = timestamppb.New(s.clock())
 	}
 	fact, err := record.FactFromProto(&belpoortv1.Fact{Kind: &belpoortv1.Fact_Objection{Objection: m}})
 	if err == nil {
-		err = checkNotAhead(&fact, s)
+		err = firstError(checkNotAhead(&fact, s), checkNarrowing(&fact), s.withoutNumber("own_words", m.GetOwnWords(), callee))
 	}
-	return callee, fact, outsideFact(err)
+	return fact, outsideFact(err)
 }
 
 // objectedTo finds the organisation to which a person objected, and the field that names it.
@@ -192,7 +210,7 @@ func objectedTo(req *belpoortv1.RegisterObjectionRequest, force *inForce) (organ
 func objectionMessage(req *belpoortv1.RegisterObjectionRequest, organisation string) *belpoortv1.Objection {
 	m := &belpoortv1.Objection{
 		Organisation: organisation, ObjectTime: req.GetObjectTime(), Via: req.GetVia(), Scope: req.GetScope(),
-		Product: req.GetProduct(), By: req.GetBy(),
+		Product: req.GetProduct(), By: req.GetBy(), OwnWords: strings.Join(strings.Fields(req.GetOwnWords()), " "),
 	}
 	if m.Scope == belpoortv1.ObjectionScope_OBJECTION_SCOPE_UNSPECIFIED {
 		m.Scope = belpoortv1.ObjectionScope_OBJECTION_SCOPE_ORGANISATION

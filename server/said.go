@@ -16,18 +16,6 @@ import (
 	"github.com/belpoort/belpoort/record"
 )
 
-// namedCall is a call that was allowed, as a client names it afterwards.
-type namedCall struct {
-	callee       eligibility.CalleeToken
-	decision     string // 32 hexadecimal characters
-	campaign     string
-	organisation string
-}
-
-func callOnPermit(p Permit) namedCall {
-	return namedCall{p.Callee, hex.EncodeToString(p.DecisionID[:]), p.Campaign, p.Organisation}
-}
-
 // saidObjection is an objection that was made in a call, on its way to the ledger.
 type saidObjection struct {
 	write Write
@@ -38,7 +26,7 @@ type saidObjection struct {
 // is the same objection, whoever repeats it. A summary says no more than that the person objected: where an objection of
 // the call is known already, perhaps one that the person narrowed, that one is meant.
 func (s *Server) objectionInCall(ctx context.Context, c namedCall, o eligibility.Objection, summary bool) (saidObjection, error) {
-	if summary {
+	if summary && c.decision != "" {
 		if known, ok := s.objectionOfCall(ctx, c); ok {
 			return known, nil
 		}
@@ -53,13 +41,14 @@ func (s *Server) objectionInCall(ctx context.Context, c namedCall, o eligibility
 		o.Scope = max(o.Scope, eligibility.ScopeOrganisation)
 	}
 	fact := eligibility.Fact{Objection: &o}
-	w, err := s.tokenWrite(c.callee, fact, saidKey(c.decision, &o))
+	w, err := s.tokenWrite(c.callee, fact, saidKey(c.key, &o))
+	w.SealedNumber = c.sealed
 	return saidObjection{w, fact}, err
 }
 
-func saidKey(decision string, o *eligibility.Objection) string {
+func saidKey(call string, o *eligibility.Objection) string {
 	product := sha256.Sum256([]byte(o.Product))
-	return saidKeys + decision + "/" + strconv.Itoa(int(o.Scope)) + "/" + hex.EncodeToString(product[:8])
+	return saidKeys + call + "/" + strconv.Itoa(int(o.Scope)) + "/" + hex.EncodeToString(product[:8])
 }
 
 // objectionOfCall finds an objection that names the call: here, or in the ledger where that answers in time.
@@ -116,32 +105,50 @@ func (s *Server) recordOnce(ctx context.Context, writes []Write) ([]Written, err
 			break
 		}
 		var refused *WriteError
-		if !errors.As(err, &refused) || !errors.Is(err, ErrRequestReused) || refused.Index < 0 || refused.Index >= len(left) ||
-			!keyIsContent(now[refused.Index].RequestKey) {
+		if !errors.As(err, &refused) || !errors.Is(err, ErrRequestReused) || refused.Index < 0 || refused.Index >= len(left) {
 			return nil, err
 		}
 		i := left[refused.Index]
-		if written[i], err = s.firstWritten(ctx, &writes[i]); err != nil {
+		first, lost := s.firstWritten(ctx, &writes[i])
+		if lost != nil {
+			return nil, lost
+		}
+		if first == nil {
 			return nil, err
 		}
+		written[i] = *first
 		left = slices.Delete(left, refused.Index, refused.Index+1)
 	}
 	return written, nil
 }
 
-// firstWritten finds the fact that a repeat repeats, and makes sure that it counts here: nobody may have been told of it.
-func (s *Server) firstWritten(ctx context.Context, w *Write) (Written, error) {
+// firstWritten finds the fact that a repeat repeats, and makes sure that it counts here: nobody may have been told of it. nil:
+// the key stands for something else.
+func (s *Server) firstWritten(ctx context.Context, w *Write) (*Written, error) {
 	snapshot, err := s.facts.facts.Facts(ctx, w.Callee, 0)
 	if err != nil {
-		return Written{}, err
+		return nil, err
 	}
 	for i := range snapshot.Entries {
-		if e := &snapshot.Entries[i]; e.RequestKey == w.RequestKey {
-			s.raise(w, e.Position)
-			return Written{e.Position, e.RecordTime, true}, nil
+		e := &snapshot.Entries[i]
+		if e.RequestKey != w.RequestKey || !keyIsContent(e.RequestKey) && !sameOffer(e.Payload, w.Payload) {
+			continue
 		}
+		s.raise(w, e.Position)
+		return &Written{e.Position, e.RecordTime, true}, nil
 	}
-	return Written{}, ErrRequestReused
+	return nil, nil
+}
+
+// sameOffer reports whether two offers differ in nothing but their times.
+func sameOffer(a, b []byte) bool {
+	first, errA := record.Unmarshal(0, a)
+	second, errB := record.Unmarshal(0, b)
+	if errA != nil || errB != nil || first.ObjectionOffer == nil || second.ObjectionOffer == nil {
+		return false
+	}
+	first.ObjectionOffer.At = second.ObjectionOffer.At
+	return *first.ObjectionOffer == *second.ObjectionOffer
 }
 
 // registerInCall registers an objection of a call by itself, or keeps it here where the ledger cannot take it.
@@ -172,7 +179,9 @@ func (s *Server) settledObjection(ctx context.Context, o saidObjection, w Writte
 }
 
 // keyIsContent tells that a request key holds all that matters of its fact.
-func keyIsContent(key string) bool { return strings.HasPrefix(key, saidKeys) }
+func keyIsContent(key string) bool {
+	return strings.HasPrefix(key, saidKeys) || strings.HasPrefix(key, offerKeys) && !strings.HasPrefix(key, offerKeys+"id/")
+}
 
 // viaOf is the way by which an objection came that is told of in the words of an offer.
 func viaOf(how eligibility.OfferHow) eligibility.Via {

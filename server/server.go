@@ -124,6 +124,7 @@ type Server struct {
 	journal   Journal
 	pending   *pendingObjections
 	repeats   *repeats
+	recent    recentCalls
 	ring      *keyring.Ring
 	keys      *Keys
 	log       *zap.Logger

@@ -90,6 +90,8 @@ type Decisions interface {
 	Decision(ctx context.Context, id [16]byte) ([]byte, error)
 	// LatestDecisions gives a callee's decisions, newest first, at most limit.
 	LatestDecisions(ctx context.Context, callee eligibility.CalleeToken, limit int) ([][]byte, error)
+	// DecisionsByCall gives the decisions with a dialer's own id of the call, newest first, at most limit.
+	DecisionsByCall(ctx context.Context, callID string, limit int) ([][]byte, error)
 	// ListDecisions gives decisions, newest first by id, at most limit.
 	ListDecisions(ctx context.Context, f DecisionFilter, limit int) ([][]byte, error)
 }

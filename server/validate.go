@@ -198,6 +198,21 @@ func checkNotAhead(f *eligibility.Fact, s *Server) error {
 	return invalid("fact.withdrawal.withdraw_time", "lies in the future")
 }
 
+// checkNarrowing refuses an objection that reaches less than the organisation without the person's own words: nobody else may
+// narrow it.
+func checkNarrowing(f *eligibility.Fact) error {
+	switch o := f.Objection; {
+	case o == nil || mutantNarrowedWithoutWords:
+		return nil
+	case o.Scope == eligibility.ScopeProduct && o.OwnWords == "":
+		return &failure{codes.InvalidArgument, ReasonFieldMissing, "fact.objection.own_words",
+			"fact.objection.own_words is missing: only the person's own words narrow an objection to a product", nil}
+	case o.Scope != eligibility.ScopeProduct && o.OwnWords != "":
+		return invalid("fact.objection.own_words", "goes only with the scope PRODUCT")
+	}
+	return nil
+}
+
 // recordError turns an error of the room record about a part of a request into an answer.
 func recordError(err error) error {
 	if err == nil {
@@ -217,7 +232,7 @@ func (s *Server) checkFact(f *eligibility.Fact, force *inForce, c *client) error
 	if f.ObjectionOffer != nil {
 		return invalid("fact.objection_offer", "is recorded by RecordObjectionOffer, which knows the call")
 	}
-	return firstError(checkReferences(f, force), checkClient(f, force, c), checkNotAhead(f, s))
+	return firstError(checkReferences(f, force), checkClient(f, force, c), checkNotAhead(f, s), checkNarrowing(f))
 }
 
 // maxReceipt bounds a receipt as people spell it.

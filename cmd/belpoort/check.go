@@ -41,6 +41,7 @@ This is a real check: the decision is journalled. With --dry-run nothing is kept
 	clientFlags(cmd)
 	callFlags(cmd)
 	cmd.Flags().Bool("dry-run", false, "keep nothing")
+	cmd.Flags().String("call-id", "", "the dialer's own id of the call; offers and objections may refer to it for a day")
 	return cmd
 }
 
@@ -58,6 +59,7 @@ func check(cmd *cobra.Command, number string) error {
 	answer, err := call(cmd.Context(), c, belpoortv1.NewGatekeeperServiceClient(c).CheckCall, &belpoortv1.CheckCallRequest{
 		Callee: number, Campaign: f.text("campaign"), CallerId: f.text("caller-id"), CallerIdPresentation: words.presentation,
 		Person: f.text("person"), Mode: words.mode, Dialing: words.dialing, DryRun: f.flag("dry-run"),
+		CallId: f.text("call-id"),
 	})
 	if err != nil {
 		return err

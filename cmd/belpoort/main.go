@@ -109,9 +109,43 @@ Every flag can also be set in the environment (--grpc as BELPOORT_GRPC) or in th
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath()))
 	})
-	root.AddCommand(serveCommand(), checkCommand(), explainCommand(), objectCommand(), applyCommand(), importCommand(), screenCommand(),
-		decisionsCommand(), calleeCommand(), drillCommand(), scenariosCommand(), sampleCommand(), keysCommand(), migrateCommand(), benchCommand(), verifyCommand(),
-		versionCommand())
+<<<<<<< HEAD
+	root.AddCommand(
+		serveCommand(),
+		checkCommand(),
+		explainCommand(),
+		objectCommand(),
+		offerCommand(),
+		applyCommand(),
+		importCommand(),
+		screenCommand(),
+		decisionsCommand(),
+		calleeCommand(),
+		drillCommand(),
+		scenariosCommand(),
+		sampleCommand(),
+		keysCommand(),
+		migrateCommand(),
+		benchCommand(),
+		verifyCommand(),
+		serveCommand(),
+		checkCommand(),
+		explainCommand(),
+		objectCommand(),
+		offerCommand(),
+		applyCommand(),
+		importCommand(),
+		screenCommand(),
+		decisionsCommand(),
+		calleeCommand(),
+		scenariosCommand(),
+		sampleCommand(),
+		keysCommand(),
+		migrateCommand(),
+		benchCommand(),
+		verifyCommand(),
+		versionCommand(),
+	)
 	return root
 }
 

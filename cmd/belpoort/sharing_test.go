@@ -10,6 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
 	"github.com/belpoort/belpoort/rig"
 )
 
@@ -32,6 +36,32 @@ func TestWhatOneNodeAcknowledgesTheOthersHeed(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.wantAllowed(subject(0), 0)
+	})
+	t.Run("a digit pressed in a call that another node allowed", func(t *testing.T) {
+		menu := "  ivr_menus: [{id: m, organisation: voltwerk, digits: {9: OBJECT}}]\n  product_families:"
+		two.must("apply", write(t, t.TempDir(), "catalogue.yaml", strings.Replace(testCatalogue(), "  product_families:", menu, 1)))
+		allowed, err := belpoortv1.NewGatekeeperServiceClient(one.conn).CheckCall(one.as(t.Context()), &belpoortv1.CheckCallRequest{
+			Callee: subject(2), Campaign: "volt", CallerId: shownNumber, CallId: "V1"})
+		if err != nil || !isAllowed(allowed) {
+			t.Fatalf("%v, %v", allowed, err)
+		}
+		press := &belpoortv1.RecordObjectionOfferRequest{CallId: "V1", How: belpoortv1.OfferHow_OFFER_HOW_IVR, Menu: "m", Digit: "9"}
+		var answer *belpoortv1.RecordObjectionOfferResponse
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) { // the decision has to reach the ledger
+			answer, err = belpoortv1.NewObjectionServiceClient(three.conn).RecordObjectionOffer(three.as(t.Context()), press)
+			if status.Code(err) != codes.NotFound || time.Now().After(deadline) {
+				break
+			}
+		}
+		if err != nil || answer.GetObjectionState() != belpoortv1.ObjectionState_OBJECTION_STATE_IN_FORCE {
+			t.Fatalf("%v, %v", answer, err)
+		}
+		wantRefused(t, c, subject(2), "OBJECTED")
+		again, err := belpoortv1.NewObjectionServiceClient(two.conn).RegisterObjection(two.as(t.Context()), &belpoortv1.RegisterObjectionRequest{
+			Permit: allowed.GetPermit(), Via: belpoortv1.Via_VIA_AGENT})
+		if err != nil || again.GetReceipt() != answer.GetReceipt() {
+			t.Errorf("the same objection by its permit: %v, %v, want receipt %s", again, err, answer.GetReceipt())
+		}
 	})
 	t.Run("stopped campaign", func(t *testing.T) {
 		stopped := strings.Replace(testCatalogue(), "dialing: PREDICTIVE}", "dialing: PREDICTIVE, suspended: true}", 1)

@@ -62,11 +62,20 @@ func (r register) Decision(ctx context.Context, id [16]byte) ([]byte, error) {
 
 func (r register) LatestDecisions(ctx context.Context, callee eligibility.CalleeToken, limit int) ([][]byte, error) {
 	all, err := r.Ledger.LatestDecisions(ctx, callee, limit)
-	payloads := make([][]byte, len(all))
-	for i := range all {
-		payloads[i] = all[i].Payload
+	return payloadsOf(all), translated(err)
+}
+
+func (r register) DecisionsByCall(ctx context.Context, callID string, limit int) ([][]byte, error) {
+	all, err := r.Ledger.DecisionsByCall(ctx, callID, limit)
+	return payloadsOf(all), translated(err)
+}
+
+func payloadsOf(decisions []ledger.Decision) [][]byte {
+	payloads := make([][]byte, len(decisions))
+	for i := range decisions {
+		payloads[i] = decisions[i].Payload
 	}
-	return payloads, translated(err)
+	return payloads
 }
 
 func (r register) ListDecisions(ctx context.Context, f server.DecisionFilter, limit int) ([][]byte, error) {
@@ -116,7 +125,7 @@ func decisionOf(payload []byte) (ledger.Decision, error) {
 	}
 	d := ledger.Decision{
 		Time: m.GetDecideTime().AsTime(), Campaign: m.GetCampaign(), Verdict: int32(m.GetVerdict()),
-		Reason: int32(m.GetReason()), Payload: payload,
+		Reason: int32(m.GetReason()), CallID: m.GetCallId(), Payload: payload,
 	}
 	if err := readHex(d.ID[:], m.GetDecisionId()); err != nil {
 		return ledger.Decision{}, fmt.Errorf("decision_id: %w", err)

@@ -559,8 +559,10 @@ type Decision struct {
 	Regime string `protobuf:"bytes,22,opt,name=regime,proto3" json:"regime,omitempty"`
 	// How many earlier ALLOWs for this callee were counted as attempts although no report of them was recorded yet.
 	UnreportedAttempts uint32 `protobuf:"varint,23,opt,name=unreported_attempts,json=unreportedAttempts,proto3" json:"unreported_attempts,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// The dialer's own id of the call. Empty: none given.
+	CallId        string `protobuf:"bytes,24,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Decision) Reset() {
@@ -754,6 +756,13 @@ func (x *Decision) GetUnreportedAttempts() uint32 {
 	return 0
 }
 
+func (x *Decision) GetCallId() string {
+	if x != nil {
+		return x.CallId
+	}
+	return ""
+}
+
 var File_belpoort_v1_decision_proto protoreflect.FileDescriptor
 
 const file_belpoort_v1_decision_proto_rawDesc = "" +
@@ -766,7 +775,7 @@ const file_belpoort_v1_decision_proto_rawDesc = "" +
 	"\n" +
 	"since_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\x129\n" +
 	"\n" +
-	"until_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\xd7\a\n" +
+	"until_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\xf0\a\n" +
 	"\bDecision\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x12;\n" +
@@ -796,7 +805,8 @@ const file_belpoort_v1_decision_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x15 \x01(\tR\trequestId\x12\x16\n" +
 	"\x06regime\x18\x16 \x01(\tR\x06regime\x12/\n" +
-	"\x13unreported_attempts\x18\x17 \x01(\rR\x12unreportedAttempts*Z\n" +
+	"\x13unreported_attempts\x18\x17 \x01(\rR\x12unreportedAttempts\x12\x17\n" +
+	"\acall_id\x18\x18 \x01(\tR\x06callId*Z\n" +
 	"\aVerdict\x12\x17\n" +
 	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rVERDICT_ALLOW\x10\x01\x12\x10\n" +

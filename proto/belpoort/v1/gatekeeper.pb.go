@@ -46,7 +46,10 @@ type CheckCallRequest struct {
 	// something has changed. Empty: every question is a call of its own.
 	RequestId string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Only asks: nothing is journalled, no permit, no attempt. The verdict must not be used to dial.
-	DryRun        bool `protobuf:"varint,9,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,9,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// The dialer's own id of the call, at most 128 printable bytes that do not hold the callee's number; offers and objections may refer
+	// to an allowed call by it for a day. Kept with the decision.
+	CallId        string `protobuf:"bytes,10,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -142,6 +145,13 @@ func (x *CheckCallRequest) GetDryRun() bool {
 		return x.DryRun
 	}
 	return false
+}
+
+func (x *CheckCallRequest) GetCallId() string {
+	if x != nil {
+		return x.CallId
+	}
+	return ""
 }
 
 // Answers whether the call may be dialed.
@@ -790,7 +800,7 @@ var File_belpoort_v1_gatekeeper_proto protoreflect.FileDescriptor
 
 const file_belpoort_v1_gatekeeper_proto_rawDesc = "" +
 	"\n" +
-	"\x1cbelpoort/v1/gatekeeper.proto\x12\vbelpoort.v1\x1a\x1bbelpoort/v1/catalogue.proto\x1a\x1abelpoort/v1/decision.proto\x1a\x16belpoort/v1/fact.proto\x1a\x1bbelpoort/v1/objection.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe3\x02\n" +
+	"\x1cbelpoort/v1/gatekeeper.proto\x12\vbelpoort.v1\x1a\x1bbelpoort/v1/catalogue.proto\x1a\x1abelpoort/v1/decision.proto\x1a\x16belpoort/v1/fact.proto\x1a\x1bbelpoort/v1/objection.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfc\x02\n" +
 	"\x10CheckCallRequest\x12\x16\n" +
 	"\x06callee\x18\x01 \x01(\tR\x06callee\x12\x1a\n" +
 	"\bcampaign\x18\x02 \x01(\tR\bcampaign\x12\x1b\n" +
@@ -801,7 +811,9 @@ const file_belpoort_v1_gatekeeper_proto_rawDesc = "" +
 	"\adialing\x18\a \x01(\x0e2\x14.belpoort.v1.DialingR\adialing\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\b \x01(\tR\trequestId\x12\x17\n" +
-	"\adry_run\x18\t \x01(\bR\x06dryRun\"\xe6\x04\n" +
+	"\adry_run\x18\t \x01(\bR\x06dryRun\x12\x17\n" +
+	"\acall_id\x18\n" +
+	" \x01(\tR\x06callId\"\xe6\x04\n" +
 	"\x11CheckCallResponse\x12.\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x14.belpoort.v1.VerdictR\averdict\x12+\n" +
 	"\x06reason\x18\x02 \x01(\x0e2\x13.belpoort.v1.ReasonR\x06reason\x12-\n" +

@@ -80,9 +80,11 @@ func (ObjectionState) EnumDescriptor() ([]byte, []int) {
 // Asks to register an objection.
 type RegisterObjectionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The number whose subscriber objects, as people write it; at most 40 bytes. Required.
+	// The number whose subscriber objects, as people write it; at most 40 bytes. Exactly one of `callee`, `permit` and `call_id` is
+	// required.
 	Callee string `protobuf:"bytes,1,opt,name=callee,proto3" json:"callee,omitempty"`
-	// The organisation in whose name the person was called, 1 to 64 bytes. Required unless `campaign` is given.
+	// The organisation in whose name the person was called, 1 to 64 bytes. Required with `callee`, unless `campaign` is given; a call
+	// names it by itself.
 	Organisation string `protobuf:"bytes,2,opt,name=organisation,proto3" json:"organisation,omitempty"`
 	// The campaign in which the person was called; names the organisation too.
 	Campaign string `protobuf:"bytes,3,opt,name=campaign,proto3" json:"campaign,omitempty"`
@@ -96,8 +98,15 @@ type RegisterObjectionRequest struct {
 	By ObjectedBy `protobuf:"varint,7,opt,name=by,proto3,enum=belpoort.v1.ObjectedBy" json:"by,omitempty"`
 	// When the person objected; not in the future. Absent: now.
 	ObjectTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=object_time,json=objectTime,proto3" json:"object_time,omitempty"`
-	// Makes the write happen once, 1 to 128 bytes. Required. A repeat with other content fails with ALREADY_EXISTS.
-	RequestId     string `protobuf:"bytes,9,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Makes the write happen once, 1 to 128 bytes. Required with `callee`; a repeat with other content fails with ALREADY_EXISTS. With
+	// `permit` or `call_id` it is for the client's logs: one objection of one call and one reach happens once, whoever repeats it.
+	RequestId string `protobuf:"bytes,9,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The permit of the call in which the person objected.
+	Permit string `protobuf:"bytes,10,opt,name=permit,proto3" json:"permit,omitempty"`
+	// The dialer's own id of that call, as CheckCallRequest had it, 1 to 128 bytes. `campaign` tells apart calls that share it.
+	CallId string `protobuf:"bytes,11,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
+	// The words with which the person narrowed the objection, 1 to 500 bytes. Required for OBJECTION_SCOPE_PRODUCT, and only there.
+	OwnWords      string `protobuf:"bytes,12,opt,name=own_words,json=ownWords,proto3" json:"own_words,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -195,6 +204,27 @@ func (x *RegisterObjectionRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *RegisterObjectionRequest) GetPermit() string {
+	if x != nil {
+		return x.Permit
+	}
+	return ""
+}
+
+func (x *RegisterObjectionRequest) GetCallId() string {
+	if x != nil {
+		return x.CallId
+	}
+	return ""
+}
+
+func (x *RegisterObjectionRequest) GetOwnWords() string {
+	if x != nil {
+		return x.OwnWords
+	}
+	return ""
+}
+
 // Tells that the objection is registered.
 type RegisterObjectionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -271,12 +301,33 @@ func (x *RegisterObjectionResponse) GetRecordTime() *timestamppb.Timestamp {
 // Records an offer.
 type RecordObjectionOfferRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The permit of the call.
+	// The permit of the call. Exactly one of `permit`, `call_id` and `callee` is required.
 	Permit string `protobuf:"bytes,1,opt,name=permit,proto3" json:"permit,omitempty"`
-	// How the offer was made.
+	// Where the person objected: VIA_IVR or VIA_AGENT. Unspecified: to the IVR where a digit was pressed or the IVR alone made the offer,
+	// else to the agent.
 	Via Via `protobuf:"varint,2,opt,name=via,proto3,enum=belpoort.v1.Via" json:"via,omitempty"`
-	// Makes the write happen once.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Makes the write happen once, 1 to 128 bytes. Required with `callee`; a repeat with other content fails with ALREADY_EXISTS. With
+	// `permit` or `call_id` it is for the client's logs: one offer with one result happens once in a call.
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The dialer's own id of the call, as CheckCallRequest had it, 1 to 128 bytes. `campaign` tells apart calls that share it.
+	CallId string `protobuf:"bytes,4,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
+	// The number that was called, as people write it; at most 40 bytes. Such an offer is recorded, and cannot be told to belong to one
+	// call of several.
+	Callee string `protobuf:"bytes,5,opt,name=callee,proto3" json:"callee,omitempty"`
+	// The campaign in which the person was called. Required with `callee`.
+	Campaign string `protobuf:"bytes,6,opt,name=campaign,proto3" json:"campaign,omitempty"`
+	// How the offer was made. Required.
+	How OfferHow `protobuf:"varint,7,opt,name=how,proto3,enum=belpoort.v1.OfferHow" json:"how,omitempty"`
+	// Where the recording is found, a reference of your own that does not hold the callee's number; at most 256 bytes.
+	Recording string `protobuf:"bytes,8,opt,name=recording,proto3" json:"recording,omitempty"`
+	// What came of it. Exactly one of `result` and `digit` is required.
+	Result OfferResult `protobuf:"varint,9,opt,name=result,proto3,enum=belpoort.v1.OfferResult" json:"result,omitempty"`
+	// The IVR menu in which a digit was pressed, or nothing, as the catalogue names it; of the organisation in whose name was called.
+	Menu string `protobuf:"bytes,10,opt,name=menu,proto3" json:"menu,omitempty"`
+	// The digit: one of 0 to 9, *, #, A to D. What it means stands in the menu.
+	Digit string `protobuf:"bytes,11,opt,name=digit,proto3" json:"digit,omitempty"`
+	// When it was offered; not in the future. Absent: now.
+	OfferTime     *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=offer_time,json=offerTime,proto3" json:"offer_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -332,13 +383,89 @@ func (x *RecordObjectionOfferRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *RecordObjectionOfferRequest) GetCallId() string {
+	if x != nil {
+		return x.CallId
+	}
+	return ""
+}
+
+func (x *RecordObjectionOfferRequest) GetCallee() string {
+	if x != nil {
+		return x.Callee
+	}
+	return ""
+}
+
+func (x *RecordObjectionOfferRequest) GetCampaign() string {
+	if x != nil {
+		return x.Campaign
+	}
+	return ""
+}
+
+func (x *RecordObjectionOfferRequest) GetHow() OfferHow {
+	if x != nil {
+		return x.How
+	}
+	return OfferHow_OFFER_HOW_UNSPECIFIED
+}
+
+func (x *RecordObjectionOfferRequest) GetRecording() string {
+	if x != nil {
+		return x.Recording
+	}
+	return ""
+}
+
+func (x *RecordObjectionOfferRequest) GetResult() OfferResult {
+	if x != nil {
+		return x.Result
+	}
+	return OfferResult_OFFER_RESULT_UNSPECIFIED
+}
+
+func (x *RecordObjectionOfferRequest) GetMenu() string {
+	if x != nil {
+		return x.Menu
+	}
+	return ""
+}
+
+func (x *RecordObjectionOfferRequest) GetDigit() string {
+	if x != nil {
+		return x.Digit
+	}
+	return ""
+}
+
+func (x *RecordObjectionOfferRequest) GetOfferTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OfferTime
+	}
+	return nil
+}
+
 // Tells that the offer was recorded.
 type RecordObjectionOfferResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Ledger position of the offer.
-	Position      uint64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Ledger position of the offer. 0 where nothing was recorded: the digit asks to hear the menu again, or the ledger is away and the
+	// objection is kept by itself.
+	Position uint64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
+	// What came of the offer, as it was recorded. Unspecified where nothing was.
+	Result OfferResult `protobuf:"varint,2,opt,name=result,proto3,enum=belpoort.v1.OfferResult" json:"result,omitempty"`
+	// What the digit means. Unspecified where none was given.
+	Meaning IvrDigit_Meaning `protobuf:"varint,3,opt,name=meaning,proto3,enum=belpoort.v1.IvrDigit_Meaning" json:"meaning,omitempty"`
+	// This offer had been recorded before.
+	Unchanged bool `protobuf:"varint,4,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
+	// Where the person objected: the receipt, which can be read aloud.
+	Receipt string `protobuf:"bytes,5,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	// Where the person objected: how far the objection has come. It pays what the call owed, as the offer does.
+	ObjectionState ObjectionState `protobuf:"varint,6,opt,name=objection_state,json=objectionState,proto3,enum=belpoort.v1.ObjectionState" json:"objection_state,omitempty"`
+	// Where the person objected: ledger position of the objection. 0 while pending.
+	ObjectionPosition uint64 `protobuf:"varint,7,opt,name=objection_position,json=objectionPosition,proto3" json:"objection_position,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *RecordObjectionOfferResponse) Reset() {
@@ -374,6 +501,48 @@ func (*RecordObjectionOfferResponse) Descriptor() ([]byte, []int) {
 func (x *RecordObjectionOfferResponse) GetPosition() uint64 {
 	if x != nil {
 		return x.Position
+	}
+	return 0
+}
+
+func (x *RecordObjectionOfferResponse) GetResult() OfferResult {
+	if x != nil {
+		return x.Result
+	}
+	return OfferResult_OFFER_RESULT_UNSPECIFIED
+}
+
+func (x *RecordObjectionOfferResponse) GetMeaning() IvrDigit_Meaning {
+	if x != nil {
+		return x.Meaning
+	}
+	return IvrDigit_MEANING_UNSPECIFIED
+}
+
+func (x *RecordObjectionOfferResponse) GetUnchanged() bool {
+	if x != nil {
+		return x.Unchanged
+	}
+	return false
+}
+
+func (x *RecordObjectionOfferResponse) GetReceipt() string {
+	if x != nil {
+		return x.Receipt
+	}
+	return ""
+}
+
+func (x *RecordObjectionOfferResponse) GetObjectionState() ObjectionState {
+	if x != nil {
+		return x.ObjectionState
+	}
+	return ObjectionState_OBJECTION_STATE_UNSPECIFIED
+}
+
+func (x *RecordObjectionOfferResponse) GetObjectionPosition() uint64 {
+	if x != nil {
+		return x.ObjectionPosition
 	}
 	return 0
 }
@@ -510,7 +679,7 @@ var File_belpoort_v1_objection_proto protoreflect.FileDescriptor
 
 const file_belpoort_v1_objection_proto_rawDesc = "" +
 	"\n" +
-	"\x1bbelpoort/v1/objection.proto\x12\vbelpoort.v1\x1a\x16belpoort/v1/fact.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe8\x02\n" +
+	"\x1bbelpoort/v1/objection.proto\x12\vbelpoort.v1\x1a\x1bbelpoort/v1/catalogue.proto\x1a\x16belpoort/v1/fact.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x03\n" +
 	"\x18RegisterObjectionRequest\x12\x16\n" +
 	"\x06callee\x18\x01 \x01(\tR\x06callee\x12\"\n" +
 	"\forganisation\x18\x02 \x01(\tR\forganisation\x12\x1a\n" +
@@ -522,20 +691,41 @@ const file_belpoort_v1_objection_proto_rawDesc = "" +
 	"\vobject_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"objectTime\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\t \x01(\tR\trequestId\"\xc1\x01\n" +
+	"request_id\x18\t \x01(\tR\trequestId\x12\x16\n" +
+	"\x06permit\x18\n" +
+	" \x01(\tR\x06permit\x12\x17\n" +
+	"\acall_id\x18\v \x01(\tR\x06callId\x12\x1b\n" +
+	"\town_words\x18\f \x01(\tR\bownWords\"\xc1\x01\n" +
 	"\x19RegisterObjectionResponse\x12\x18\n" +
 	"\areceipt\x18\x01 \x01(\tR\areceipt\x121\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1b.belpoort.v1.ObjectionStateR\x05state\x12\x1a\n" +
 	"\bposition\x18\x03 \x01(\x04R\bposition\x12;\n" +
 	"\vrecord_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"recordTime\"x\n" +
+	"recordTime\"\xa3\x03\n" +
 	"\x1bRecordObjectionOfferRequest\x12\x16\n" +
 	"\x06permit\x18\x01 \x01(\tR\x06permit\x12\"\n" +
 	"\x03via\x18\x02 \x01(\x0e2\x10.belpoort.v1.ViaR\x03via\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\":\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12\x17\n" +
+	"\acall_id\x18\x04 \x01(\tR\x06callId\x12\x16\n" +
+	"\x06callee\x18\x05 \x01(\tR\x06callee\x12\x1a\n" +
+	"\bcampaign\x18\x06 \x01(\tR\bcampaign\x12'\n" +
+	"\x03how\x18\a \x01(\x0e2\x15.belpoort.v1.OfferHowR\x03how\x12\x1c\n" +
+	"\trecording\x18\b \x01(\tR\trecording\x120\n" +
+	"\x06result\x18\t \x01(\x0e2\x18.belpoort.v1.OfferResultR\x06result\x12\x12\n" +
+	"\x04menu\x18\n" +
+	" \x01(\tR\x04menu\x12\x14\n" +
+	"\x05digit\x18\v \x01(\tR\x05digit\x129\n" +
+	"\n" +
+	"offer_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tofferTime\"\xd2\x02\n" +
 	"\x1cRecordObjectionOfferResponse\x12\x1a\n" +
-	"\bposition\x18\x01 \x01(\x04R\bposition\"/\n" +
+	"\bposition\x18\x01 \x01(\x04R\bposition\x120\n" +
+	"\x06result\x18\x02 \x01(\x0e2\x18.belpoort.v1.OfferResultR\x06result\x127\n" +
+	"\ameaning\x18\x03 \x01(\x0e2\x1d.belpoort.v1.IvrDigit.MeaningR\ameaning\x12\x1c\n" +
+	"\tunchanged\x18\x04 \x01(\bR\tunchanged\x12\x18\n" +
+	"\areceipt\x18\x05 \x01(\tR\areceipt\x12D\n" +
+	"\x0fobjection_state\x18\x06 \x01(\x0e2\x1b.belpoort.v1.ObjectionStateR\x0eobjectionState\x12-\n" +
+	"\x12objection_position\x18\a \x01(\x04R\x11objectionPosition\"/\n" +
 	"\x13GetObjectionRequest\x12\x18\n" +
 	"\areceipt\x18\x01 \x01(\tR\areceipt\"\xfb\x01\n" +
 	"\x14GetObjectionResponse\x124\n" +
@@ -580,7 +770,10 @@ var file_belpoort_v1_objection_proto_goTypes = []any{
 	(ObjectionScope)(0),                  // 8: belpoort.v1.ObjectionScope
 	(ObjectedBy)(0),                      // 9: belpoort.v1.ObjectedBy
 	(*timestamppb.Timestamp)(nil),        // 10: google.protobuf.Timestamp
-	(*Objection)(nil),                    // 11: belpoort.v1.Objection
+	(OfferHow)(0),                        // 11: belpoort.v1.OfferHow
+	(OfferResult)(0),                     // 12: belpoort.v1.OfferResult
+	(IvrDigit_Meaning)(0),                // 13: belpoort.v1.IvrDigit.Meaning
+	(*Objection)(nil),                    // 14: belpoort.v1.Objection
 }
 var file_belpoort_v1_objection_proto_depIdxs = []int32{
 	7,  // 0: belpoort.v1.RegisterObjectionRequest.via:type_name -> belpoort.v1.Via
@@ -590,20 +783,26 @@ var file_belpoort_v1_objection_proto_depIdxs = []int32{
 	0,  // 4: belpoort.v1.RegisterObjectionResponse.state:type_name -> belpoort.v1.ObjectionState
 	10, // 5: belpoort.v1.RegisterObjectionResponse.record_time:type_name -> google.protobuf.Timestamp
 	7,  // 6: belpoort.v1.RecordObjectionOfferRequest.via:type_name -> belpoort.v1.Via
-	11, // 7: belpoort.v1.GetObjectionResponse.objection:type_name -> belpoort.v1.Objection
-	0,  // 8: belpoort.v1.GetObjectionResponse.state:type_name -> belpoort.v1.ObjectionState
-	10, // 9: belpoort.v1.GetObjectionResponse.record_time:type_name -> google.protobuf.Timestamp
-	1,  // 10: belpoort.v1.ObjectionService.RegisterObjection:input_type -> belpoort.v1.RegisterObjectionRequest
-	3,  // 11: belpoort.v1.ObjectionService.RecordObjectionOffer:input_type -> belpoort.v1.RecordObjectionOfferRequest
-	5,  // 12: belpoort.v1.ObjectionService.GetObjection:input_type -> belpoort.v1.GetObjectionRequest
-	2,  // 13: belpoort.v1.ObjectionService.RegisterObjection:output_type -> belpoort.v1.RegisterObjectionResponse
-	4,  // 14: belpoort.v1.ObjectionService.RecordObjectionOffer:output_type -> belpoort.v1.RecordObjectionOfferResponse
-	6,  // 15: belpoort.v1.ObjectionService.GetObjection:output_type -> belpoort.v1.GetObjectionResponse
-	13, // [13:16] is the sub-list for method output_type
-	10, // [10:13] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	11, // 7: belpoort.v1.RecordObjectionOfferRequest.how:type_name -> belpoort.v1.OfferHow
+	12, // 8: belpoort.v1.RecordObjectionOfferRequest.result:type_name -> belpoort.v1.OfferResult
+	10, // 9: belpoort.v1.RecordObjectionOfferRequest.offer_time:type_name -> google.protobuf.Timestamp
+	12, // 10: belpoort.v1.RecordObjectionOfferResponse.result:type_name -> belpoort.v1.OfferResult
+	13, // 11: belpoort.v1.RecordObjectionOfferResponse.meaning:type_name -> belpoort.v1.IvrDigit.Meaning
+	0,  // 12: belpoort.v1.RecordObjectionOfferResponse.objection_state:type_name -> belpoort.v1.ObjectionState
+	14, // 13: belpoort.v1.GetObjectionResponse.objection:type_name -> belpoort.v1.Objection
+	0,  // 14: belpoort.v1.GetObjectionResponse.state:type_name -> belpoort.v1.ObjectionState
+	10, // 15: belpoort.v1.GetObjectionResponse.record_time:type_name -> google.protobuf.Timestamp
+	1,  // 16: belpoort.v1.ObjectionService.RegisterObjection:input_type -> belpoort.v1.RegisterObjectionRequest
+	3,  // 17: belpoort.v1.ObjectionService.RecordObjectionOffer:input_type -> belpoort.v1.RecordObjectionOfferRequest
+	5,  // 18: belpoort.v1.ObjectionService.GetObjection:input_type -> belpoort.v1.GetObjectionRequest
+	2,  // 19: belpoort.v1.ObjectionService.RegisterObjection:output_type -> belpoort.v1.RegisterObjectionResponse
+	4,  // 20: belpoort.v1.ObjectionService.RecordObjectionOffer:output_type -> belpoort.v1.RecordObjectionOfferResponse
+	6,  // 21: belpoort.v1.ObjectionService.GetObjection:output_type -> belpoort.v1.GetObjectionResponse
+	19, // [19:22] is the sub-list for method output_type
+	16, // [16:19] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_belpoort_v1_objection_proto_init() }
@@ -611,6 +810,7 @@ func file_belpoort_v1_objection_proto_init() {
 	if File_belpoort_v1_objection_proto != nil {
 		return
 	}
+	file_belpoort_v1_catalogue_proto_init()
 	file_belpoort_v1_fact_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

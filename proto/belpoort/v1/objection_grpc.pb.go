@@ -33,9 +33,12 @@ const (
 // Takes objections [recht van verzet].
 type ObjectionServiceClient interface {
 	// Registers an objection. When it answers OK with OBJECTION_STATE_IN_FORCE, no check asked after that is allowed against it.
-	// Idempotent by `request_id`: a repeat gets the first receipt. Any error status means that it is not known to be registered: repeat it.
+	// Idempotent by `request_id`, or by the call where that is named: a repeat gets the first receipt. Any error status means that it
+	// is not known to be registered: repeat it.
 	RegisterObjection(ctx context.Context, in *RegisterObjectionRequest, opts ...grpc.CallOption) (*RegisterObjectionResponse, error)
-	// Records that the right of objection was offered in a call. Not yet available: answers UNIMPLEMENTED.
+	// Records that the right of objection was offered in a call, and what came of it: told, or as a digit pressed in an IVR menu. Where
+	// the person objected, the objection is registered with it. A digit that the menu does not know is an error, and never "no
+	// objection". Any error status means that the offer is not known to be recorded, and is still owed: repeat it.
 	RecordObjectionOffer(ctx context.Context, in *RecordObjectionOfferRequest, opts ...grpc.CallOption) (*RecordObjectionOfferResponse, error)
 	// Returns an objection by its receipt. NOT_FOUND when no objection has it.
 	GetObjection(ctx context.Context, in *GetObjectionRequest, opts ...grpc.CallOption) (*GetObjectionResponse, error)
@@ -86,9 +89,12 @@ func (c *objectionServiceClient) GetObjection(ctx context.Context, in *GetObject
 // Takes objections [recht van verzet].
 type ObjectionServiceServer interface {
 	// Registers an objection. When it answers OK with OBJECTION_STATE_IN_FORCE, no check asked after that is allowed against it.
-	// Idempotent by `request_id`: a repeat gets the first receipt. Any error status means that it is not known to be registered: repeat it.
+	// Idempotent by `request_id`, or by the call where that is named: a repeat gets the first receipt. Any error status means that it
+	// is not known to be registered: repeat it.
 	RegisterObjection(context.Context, *RegisterObjectionRequest) (*RegisterObjectionResponse, error)
-	// Records that the right of objection was offered in a call. Not yet available: answers UNIMPLEMENTED.
+	// Records that the right of objection was offered in a call, and what came of it: told, or as a digit pressed in an IVR menu. Where
+	// the person objected, the objection is registered with it. A digit that the menu does not know is an error, and never "no
+	// objection". Any error status means that the offer is not known to be recorded, and is still owed: repeat it.
 	RecordObjectionOffer(context.Context, *RecordObjectionOfferRequest) (*RecordObjectionOfferResponse, error)
 	// Returns an objection by its receipt. NOT_FOUND when no objection has it.
 	GetObjection(context.Context, *GetObjectionRequest) (*GetObjectionResponse, error)

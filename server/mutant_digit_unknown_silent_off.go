@@ -1,0 +1,5 @@
+//go:build !mutant_digit_unknown_silent
+
+package server
+
+const mutantDigitUnknownSilent = false
