@@ -109,7 +109,6 @@ Every flag can also be set in the environment (--grpc as BELPOORT_GRPC) or in th
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath()))
 	})
-<<<<<<< HEAD
 	root.AddCommand(
 		serveCommand(),
 		checkCommand(),
