@@ -253,6 +253,10 @@ var kinds = map[Kind]kind{
 				set: func(d *draft, v value) { d.objection.Product = v.text },
 			},
 			{
+				name: "own_words", field: "own_words", as: text, headers: []string{"eigen_woorden", "toelichting"},
+				set: func(d *draft, v value) { d.objection.OwnWords = v.text },
+			},
+			{
 				name: "by", field: "by", as: word, words: objectedByWords, headers: []string{"door", "wie"},
 				set: func(d *draft, v value) { d.objection.By = belpoortv1.ObjectedBy(v.word) },
 			},
