@@ -91,6 +91,9 @@ func TestADigitThatObjectsIsInForceWhenAnswered(t *testing.T) {
 			t.Errorf("a repeat by %s: %v, %v", name, again, err)
 		}
 	}
+	if effects := n.metric(`belpoort_objection_effect_seconds_count`); effects != 1 {
+		t.Errorf("%v objections came into effect", effects)
+	}
 	if _, err := n.getObjection("ivr-acme", strings.ToLower(first.GetReceipt())); err != nil {
 		t.Error(err)
 	}

@@ -103,7 +103,7 @@ func (p *pendingObjections) ofDecision(callee eligibility.CalleeToken, decision 
 	defer p.mu.RUnlock()
 	for _, o := range p.byCallee[callee] {
 		if o.fact.Objection.DecisionID == decision {
-			return saidObjection{o.write, o.fact}, true
+			return saidObjection{write: o.write, fact: o.fact}, true
 		}
 	}
 	return saidObjection{}, false

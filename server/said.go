@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -20,14 +21,17 @@ import (
 type saidObjection struct {
 	write Write
 	fact  eligibility.Fact
+	came  time.Time // for how long it took to count everywhere
 }
 
 // objectionInCall makes the objection of a call. Its key holds what tells two objections of one call apart, so that a repeat
 // is the same objection, whoever repeats it. A summary says no more than that the person objected: where an objection of
 // the call is known already, perhaps one that the person narrowed, that one is meant.
 func (s *Server) objectionInCall(ctx context.Context, c namedCall, o eligibility.Objection, summary bool) (saidObjection, error) {
+	came := time.Now()
 	if summary && c.decision != "" {
 		if known, ok := s.objectionOfCall(ctx, c); ok {
+			known.came = came
 			return known, nil
 		}
 	}
@@ -43,7 +47,7 @@ func (s *Server) objectionInCall(ctx context.Context, c namedCall, o eligibility
 	fact := eligibility.Fact{Objection: &o}
 	w, err := s.tokenWrite(c.callee, fact, saidKey(c.key, &o))
 	w.SealedNumber = c.sealed
-	return saidObjection{w, fact}, err
+	return saidObjection{w, fact, came}, err
 }
 
 func saidKey(call string, o *eligibility.Objection) string {
@@ -72,7 +76,7 @@ func (s *Server) objectionOfCall(ctx context.Context, c namedCall) (saidObjectio
 		}
 		if fact, err := record.Unmarshal(e.Position, e.Payload); err == nil && fact.Objection.DecisionID == c.decision {
 			return saidObjection{
-				Write{RequestKey: e.RequestKey, Callee: e.Callee, Kind: e.Kind, Reference: e.Reference, Payload: e.Payload}, fact,
+				write: Write{RequestKey: e.RequestKey, Callee: e.Callee, Kind: e.Kind, Reference: e.Reference, Payload: e.Payload}, fact: fact,
 			}, true
 		}
 	}
@@ -172,6 +176,9 @@ func (s *Server) rescue(ctx context.Context, o saidObjection, because error) (*b
 func (s *Server) settledObjection(ctx context.Context, o saidObjection, w Written) *belpoortv1.RegisterObjectionResponse {
 	if err := s.awaitSettled(ctx, w.Position); err != nil {
 		return notYetEverywhere(o.write.Reference, w)
+	}
+	if !w.Repeated {
+		s.metrics.InEffect(time.Since(o.came))
 	}
 	s.log.Info("objection registered", zap.Stringer("callee_token", o.write.Callee),
 		zap.String("organisation", o.fact.Objection.Organisation), zap.Uint64("position", w.Position))
