@@ -122,7 +122,7 @@ func silent(t *testing.T) *Gate {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close(); s.Stop() })
-	return NewGate(conn)
+	return NewGate(conn, "test")
 }
 
 func TestAnErrorIsNeverAnAnswer(t *testing.T) {

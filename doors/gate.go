@@ -17,17 +17,22 @@ import (
 
 // Gate is the service, for doors. Every question goes to the same handlers as over gRPC, with the asker's own key.
 type Gate struct {
+	door       string // the name under which its questions are counted
 	gatekeeper belpoortv1.GatekeeperServiceClient
 	objections belpoortv1.ObjectionServiceClient
 }
 
-// NewGate asks over a connection.
-func NewGate(conn grpc.ClientConnInterface) *Gate {
-	return &Gate{belpoortv1.NewGatekeeperServiceClient(conn), belpoortv1.NewObjectionServiceClient(conn)}
+// NewGate asks over a connection. door is the name under which its questions are counted, such as "plain".
+func NewGate(conn grpc.ClientConnInterface, door string) *Gate {
+	return &Gate{door, belpoortv1.NewGatekeeperServiceClient(conn), belpoortv1.NewObjectionServiceClient(conn)}
 }
 
-// withKey is a context in which the holder of a key asks.
-func withKey(ctx context.Context, key string) context.Context {
+// DoorHeader tells the service which door a question came through.
+const DoorHeader = "belpoort-door"
+
+// as is a context in which the holder of a key asks.
+func (g *Gate) as(ctx context.Context, key string) context.Context {
+	ctx = metadata.AppendToOutgoingContext(ctx, DoorHeader, g.door)
 	if key == "" {
 		return ctx
 	}
@@ -55,7 +60,7 @@ func (g *Gate) Check(ctx context.Context, key string, f Fields) (*Answer, error)
 		return nil, err
 	}
 	var trailer metadata.MD
-	answer, err := g.gatekeeper.CheckCall(withKey(ctx, key), request, grpc.Trailer(&trailer))
+	answer, err := g.gatekeeper.CheckCall(g.as(ctx, key), request, grpc.Trailer(&trailer))
 	if err != nil && mutantErrorAllows {
 		return &Answer{Verdict: "ALLOW", Permit: "-"}, nil
 	}

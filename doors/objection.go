@@ -30,11 +30,11 @@ func (g *Gate) Object(ctx context.Context, key string, f Fields) (*Objected, err
 		return nil, err
 	}
 	var trailer metadata.MD
-	answer, err := g.objections.RegisterObjection(withKey(ctx, key), request, grpc.Trailer(&trailer))
+	answer, err := g.objections.RegisterObjection(g.as(ctx, key), request, grpc.Trailer(&trailer))
 	if status.Code(err) == codes.AlreadyExists && f[RequestID] == "" {
 		// Two switches may give two calls one id: then this is another objection, and one too many harms nobody.
 		request.RequestId = newRequestID()
-		answer, err = g.objections.RegisterObjection(withKey(ctx, key), request, grpc.Trailer(&trailer))
+		answer, err = g.objections.RegisterObjection(g.as(ctx, key), request, grpc.Trailer(&trailer))
 	}
 	if err != nil {
 		return nil, TroubleOf(err, trailer)
@@ -101,7 +101,7 @@ func (g *Gate) Offer(ctx context.Context, key string, f Fields) (*Offered, error
 		return nil, err
 	}
 	var trailer metadata.MD
-	if _, err := g.objections.RecordObjectionOffer(withKey(ctx, key), request, grpc.Trailer(&trailer)); err != nil {
+	if _, err := g.objections.RecordObjectionOffer(g.as(ctx, key), request, grpc.Trailer(&trailer)); err != nil {
 		return nil, TroubleOf(err, trailer)
 	}
 	return &Offered{}, nil

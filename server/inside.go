@@ -40,7 +40,7 @@ func (s *Server) openInside() (*inside, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := append(s.handling(), grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(insideAnswer),
+	options := append(s.handling(), grpc.ChainUnaryInterceptor(throughDoor), grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(insideAnswer),
 		grpc.MaxHeaderListSize(maxHeaderBytes), grpc.MaxConcurrentStreams(math.MaxUint32)) // checks and writes have bounds of their own
 	i := &inside{grpc: grpc.NewServer(options...), pipe: pipe, conn: conn}
 	s.register(i.grpc)

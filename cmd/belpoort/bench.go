@@ -29,6 +29,7 @@ func benchCommand() *cobra.Command {
 that others use too, so the service runs in turns with bare gRPC servers that answer messages of the same size:
 
   allow, deny, mixed  CheckCall about callees who may be called, who may not, or both in the shares of --mix
+  plain, json         the same question about callees who may be called, over HTTP/1.1: a plain check, and JSON
   echo                a server that only answers
   echo+fdatasync      one that first appends a record as large as a decision, with one fdatasync for all who wait
   echo+get            one that first gets a record from the Redis of --redis
@@ -69,6 +70,7 @@ func benchFlags(cmd *cobra.Command) {
 	_ = address.Value.Set("")
 	address.DefValue, address.Usage = "", "measure the service that runs there (default: one started for the run)"
 	f.Bool("keep-facts", false, "with --address: agree that the generated facts stay in that service's ledger")
+	f.String("http-url", "", "with --address: where that service's doors over HTTP are, such as http://127.0.0.1:2358; for plain and json")
 	f.Int("pid", 0, "with --address: the service's process on this machine, to read its CPU time")
 	f.String("ledger", "", "URL of a PostgreSQL ledger, as of serve, for the service started for the run: an empty database, of no use afterwards")
 	f.String("redis", "", "URL of a Redis: also measure echo+get; a service started for the run, which then needs --ledger, uses it too")
@@ -94,6 +96,7 @@ type benchOptions struct {
 	contestants   []string
 	address, plot string
 	ledger, redis string
+	http          string // base address of the doors of the service at address
 	pid           int
 	folder        string
 	json          bool
@@ -109,7 +112,7 @@ func readBenchOptions(cmd *cobra.Command) (*benchOptions, error) {
 	}
 	o := &benchOptions{
 		population: population, seed: seed, address: f.text("address"), ledger: f.text("ledger"), redis: f.text("redis"), plot: f.text("plot"),
-		pid: f.number("pid"), folder: f.text("folder"), json: f.flag("json"),
+		http: f.text("http-url"), pid: f.number("pid"), folder: f.text("folder"), json: f.flag("json"),
 		plan: bench.Plan{
 			Loads: benchLoads(f), Connections: f.number("connections"), Rounds: f.number("rounds"), Duration: f.duration("duration"),
 			Timeout: f.duration("timeout"),
@@ -146,9 +149,11 @@ func benchLoads(f flags) []bench.Load {
 }
 
 func contestantNames(named []string, redis bool) ([]string, error) {
-	all := []string{bench.Allow, bench.Deny, bench.Mixed, bench.Echo, bench.EchoSync, bench.EchoGet}
+	all := []string{bench.Allow, bench.Deny, bench.Mixed, bench.Plain, bench.JSON, bench.Echo, bench.EchoSync, bench.EchoGet}
 	if len(named) == 0 {
-		return slices.DeleteFunc(all, func(name string) bool { return name == bench.Mixed || name == bench.EchoGet && !redis }), nil
+		return slices.DeleteFunc(all, func(name string) bool {
+			return name == bench.Mixed || name == bench.Plain || name == bench.JSON || name == bench.EchoGet && !redis
+		}), nil
 	}
 	for i, name := range named {
 		switch {
@@ -170,8 +175,11 @@ func (o *benchOptions) check(keepFacts bool) error {
 	if _, err := os.Stat(filepath.Dir(o.plot)); o.plot != "" && err != nil {
 		return fmt.Errorf("--plot: %w", err)
 	}
-	if o.address == "" && (keepFacts || o.pid != 0) {
-		return errors.New("--keep-facts and --pid belong to --address")
+	if o.address == "" && (keepFacts || o.pid != 0 || o.http != "") {
+		return errors.New("--keep-facts, --http-url and --pid belong to --address")
+	}
+	if o.address != "" && o.http == "" && o.overHTTP() {
+		return fmt.Errorf("--contestants: %s and %s need --http-url beside --address", bench.Plain, bench.JSON)
 	}
 	if o.address != "" && o.ledger != "" {
 		return errors.New("--ledger is for a service started for the run, --address for one that runs already")
@@ -189,6 +197,10 @@ func (o *benchOptions) check(keepFacts bool) error {
 		}
 	}
 	return nil
+}
+
+func (o *benchOptions) overHTTP() bool {
+	return slices.Contains(o.contestants, bench.Plain) || slices.Contains(o.contestants, bench.JSON)
 }
 
 func measure(cmd *cobra.Command) error {
@@ -296,7 +308,7 @@ func (b *benchRun) describe(sizes bench.Sizes) {
 // openService connects to the running service, or to one that it starts, and gives the contestants that ask it.
 func (b *benchRun) openService() (*bench.Service, []bench.Contestant, error) {
 	f := flags{b.cmd.Flags()}
-	address, transport, pid := b.address, insecure.NewCredentials(), b.pid
+	address, transport, pid, base := b.address, insecure.NewCredentials(), b.pid, b.http
 	var key string
 	var err error
 	if b.address == "" {
@@ -307,7 +319,9 @@ func (b *benchRun) openService() (*bench.Service, []bench.Contestant, error) {
 		if b.redis != "" {
 			b.report.Service += ", with its cache in Redis"
 		}
-		address, key, pid, err = b.startService()
+		var started startedService
+		started, err = b.startService()
+		address, key, pid, base = started.Grpc, started.key, started.pid, "http://"+started.HTTP
 	} else {
 		b.report.Service = "running at " + b.address
 		if key, err = readKey(f); err == nil {
@@ -333,7 +347,15 @@ func (b *benchRun) openService() (*bench.Service, []bench.Contestant, error) {
 			"without --pid the service's CPU time is not known, and what it puts off until after its answers falls to others")
 	}
 	service := bench.NewService(conns, b.population)
-	contestants := slices.DeleteFunc(service.Contestants(cpu), func(c bench.Contestant) bool { return !slices.Contains(b.contestants, c.Name) })
+	all := service.Contestants(cpu)
+	if b.overHTTP() {
+		config, err := clientTLS(f)
+		if err != nil {
+			return nil, nil, usage(err)
+		}
+		all = append(all, service.Doors(strings.TrimSuffix(base, "/"), key, config, cpu)...)
+	}
+	contestants := slices.DeleteFunc(all, func(c bench.Contestant) bool { return !slices.Contains(b.contestants, c.Name) })
 	return service, contestants, nil
 }
 
@@ -401,20 +423,32 @@ func (b *benchRun) serveFlags() []string {
 	return more
 }
 
-func (b *benchRun) startService() (address, key string, pid int, err error) {
+// startedService is a service that was started to be measured.
+type startedService struct {
+	Msg, Grpc, HTTP string
+	key             string
+	pid             int
+}
+
+func (b *benchRun) startService() (s startedService, err error) {
 	data := folder(filepath.Join(b.temporary, "data"))
 	args := append([]string{"serve", "--data", string(data), "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ops", "127.0.0.1:0"}, b.serveFlags()...)
 	p := b.child(args...)
 	log := &firstLine{found: make(chan string, 1), says: func(line []byte) (string, bool) {
-		var entry struct{ Msg, Grpc string }
-		return entry.Grpc, json.Unmarshal(line, &entry) == nil && entry.Msg == "serving"
+		var entry startedService
+		return string(line), json.Unmarshal(line, &entry) == nil && entry.Msg == "serving"
 	}}
 	p.cmd.Stderr = io.MultiWriter(&p.complaint, log)
-	if address, err = b.start(p, log); err != nil {
-		return "", "", 0, fmt.Errorf("the service did not start: %w", err)
+	line, err := b.start(p, log)
+	if err == nil {
+		err = json.Unmarshal([]byte(line), &s)
+	}
+	if err != nil {
+		return s, fmt.Errorf("the service did not start: %w", err)
 	}
 	plain, err := os.ReadFile(data.operatorKey())
-	return address, strings.TrimSpace(string(plain)), p.cmd.Process.Pid, err
+	s.key, s.pid = strings.TrimSpace(string(plain)), p.cmd.Process.Pid
+	return s, err
 }
 
 func (b *benchRun) openBaseline(kind string, sizes bench.Sizes) (bench.Contestant, error) {

@@ -220,3 +220,14 @@ func TestBenchSaysWhyTheServiceDidNotStart(t *testing.T) {
 		t.Errorf("it left %v, %v", left, err)
 	}
 }
+
+func TestBenchMeasuresTheDoorsOverHTTP(t *testing.T) {
+	code, out, said := benchCLI(t, "--json", "--callers", "4", "--rate", "100", "--contestants", "allow,plain,json")
+	if code != exitOK {
+		t.Fatalf("exit %d: %s%s", code, out, said)
+	}
+	checkReport(t, out, 2, bench.Allow, bench.Plain, bench.JSON)
+	if code, out, said := benchCLI(t, "--address", "127.0.0.1:1", "--keep-facts", "--contestants", "plain"); code != exitUsage || !strings.Contains(out+said, "--http-url") {
+		t.Errorf("exit %d: %s%s", code, out, said)
+	}
+}

@@ -72,12 +72,21 @@ func readKey(f flags) (string, error) {
 }
 
 func transportOf(f flags) (credentials.TransportCredentials, error) {
+	config, err := clientTLS(f)
+	if config == nil {
+		return insecure.NewCredentials(), err
+	}
+	return credentials.NewTLS(config), nil
+}
+
+// clientTLS is nil where the service is spoken to without TLS.
+func clientTLS(f flags) (*tls.Config, error) {
 	authority, certificate, key := f.text("tls-ca"), f.text("tls-client-cert"), f.text("tls-client-key")
 	if (certificate == "") != (key == "") || certificate != "" && authority == "" {
 		return nil, errors.New("--tls-client-cert, --tls-client-key and --tls-ca belong together")
 	}
 	if authority == "" {
-		return insecure.NewCredentials(), nil
+		return nil, nil
 	}
 	pem, err := os.ReadFile(authority)
 	if err != nil {
@@ -95,7 +104,7 @@ func transportOf(f flags) (credentials.TransportCredentials, error) {
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
-	return credentials.NewTLS(config), nil
+	return config, nil
 }
 
 // bearer sends the key with every call. It goes over plain text only because the operator chose an address without TLS;

@@ -76,12 +76,12 @@ func TestServeWithTLS(t *testing.T) {
 	a := newAuthority(t)
 	a.issue("server")
 	a.issue("client")
-	data, grpc, web := filepath.Join(t.TempDir(), "data"), freeAddress(t), freeAddress(t)
+	data, grpc, web, doors := filepath.Join(t.TempDir(), "data"), freeAddress(t), freeAddress(t), freeAddress(t)
 	done := make(chan int, 1)
 	ctx, stop := context.WithCancel(t.Context())
 	go func() {
 		var out bytes.Buffer
-		code := run(ctx, []string{"serve", "--data", data, "--grpc", grpc, "--ops", web, "--tls-cert", a.file("server.crt"),
+		code := run(ctx, []string{"serve", "--data", data, "--grpc", grpc, "--http", doors, "--ops", web, "--tls-cert", a.file("server.crt"),
 			"--tls-key", a.file("server.key"), "--tls-client-ca", a.file("ca.crt"), "--log-level", "warn"}, nil, &out, &out)
 		done <- code
 	}()
@@ -100,6 +100,24 @@ func TestServeWithTLS(t *testing.T) {
 		defer response.Body.Close()
 		return response.StatusCode == 200
 	})
+	for _, second := range []bool{false, true} {
+		mutual := &http.Client{Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}}, ForceAttemptHTTP2: second,
+		}}
+		response, err := mutual.Get("https://" + doors + "/v1/check/plain")
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != 401 || (response.ProtoMajor == 2) != second {
+			t.Errorf("a plain check over TLS: %s %s", response.Proto, response.Status)
+		}
+	}
+	stranger := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	if response, err := stranger.Get("https://" + doors + "/readyz"); err == nil {
+		response.Body.Close()
+		t.Errorf("the doors opened to a client without a certificate: %s", response.Status)
+	}
 	ask := []string{"check", "112", "--campaign", "none", "--caller-id", "112", "--data", data, "--address", grpc, "--timeout", "5s"}
 	with := append(ask, "--tls-ca", a.file("ca.crt"))
 	mutual := append(with, "--tls-client-cert", a.file("client.crt"), "--tls-client-key", a.file("client.key"))

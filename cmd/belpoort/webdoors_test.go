@@ -190,6 +190,12 @@ func TestOneQuestionAtEveryDoor(t *testing.T) {
 			t.Errorf("%d questions, %d entries", len(ids), len(kept))
 		}
 	}
+	_, metrics := get(p.ops, "/metrics")
+	for _, line := range []string{`{door="grpc",verdict="ALLOW"} 1`, `{door="json",verdict="DENY"} 1`, `{door="plain",verdict="ALLOW"} 2`} {
+		if !strings.Contains(metrics, "belpoort_checks_total"+line+"\n") {
+			t.Errorf("the metrics lack %s", line)
+		}
+	}
 }
 
 func TestThePlainAnswerInItsStyles(t *testing.T) {

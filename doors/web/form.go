@@ -16,7 +16,7 @@ import (
 // objectionForm takes an objection as IVRs and screens send it. 200 says that it is in force, 202 that it is kept and will be.
 func (d *web) objectionForm(w http.ResponseWriter, r *http.Request) {
 	d.form(w, r, func(key string, fields doors.Fields) (*said, error) {
-		taken, err := d.gate.Object(r.Context(), key, fields)
+		taken, err := d.forms.Object(r.Context(), key, fields)
 		if err != nil {
 			return nil, err
 		}
@@ -208,7 +208,7 @@ func escaped(text string) string {
 // offerForm takes word of an offer of the right of objection.
 func (d *web) offerForm(w http.ResponseWriter, r *http.Request) {
 	d.form(w, r, func(key string, fields doors.Fields) (*said, error) {
-		offered, err := d.gate.Offer(r.Context(), key, fields)
+		offered, err := d.forms.Offer(r.Context(), key, fields)
 		if err != nil {
 			return nil, err
 		}

@@ -34,7 +34,8 @@ const (
 )
 
 type web struct {
-	gate  *doors.Gate
+	gate  *doors.Gate // for plain checks
+	forms *doors.Gate
 	names *doors.Names
 	twin  http.Handler
 	live  func() error
@@ -48,7 +49,7 @@ func Handler(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &web{doors.NewGate(c.Conn), c.Names, twin, c.Live, c.Ready, c.Log}, nil
+	return &web{doors.NewGate(c.Conn, "plain"), doors.NewGate(c.Conn, "form"), c.Names, twin, c.Live, c.Ready, c.Log}, nil
 }
 
 // ServeHTTP compares whole paths and never redirects: whoever follows one could take its 200 for an answer.
