@@ -168,16 +168,15 @@ func TestOnlyAnAllowWithItsPermitIsAYes(t *testing.T) {
 }
 
 func TestOnlyWhatIsInForceIsSaidToBe(t *testing.T) {
-	pending := &belpoortv1.RegisterObjectionResponse{Receipt: "4K7Q-9T2M-8XRC", State: belpoortv1.ObjectionState_OBJECTION_STATE_PENDING}
-	o, err := objectedOf(pending)
+	const receipt = "4K7Q-9T2M-8XRC"
+	o, err := objectedOf(receipt, belpoortv1.ObjectionState_OBJECTION_STATE_PENDING, time.Now())
 	if err != nil || o.InForce || strings.Contains(o.Sentence("en"), "from now on") || strings.Contains(o.Sentence("nl"), "vanaf nu") {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if _, err := objectedOf(&belpoortv1.RegisterObjectionResponse{Receipt: "x"}); err == nil {
+	if _, err := objectedOf(receipt, 0, time.Now()); err == nil {
 		t.Error("an answer without a state is taken for one")
 	}
-	inForce := &belpoortv1.RegisterObjectionResponse{Receipt: "4K7Q-9T2M-8XRC", State: belpoortv1.ObjectionState_OBJECTION_STATE_IN_FORCE}
-	if o, err := objectedOf(inForce); err != nil || !o.InForce || !strings.Contains(o.Sentence("nl"), "vanaf nu") {
+	if o, err := objectedOf(receipt, belpoortv1.ObjectionState_OBJECTION_STATE_IN_FORCE, time.Now()); err != nil || !o.InForce || !strings.Contains(o.Sentence("nl"), "vanaf nu") {
 		t.Errorf("%+v, %v", o, err)
 	}
 	if got := Aloud("4K7Q-9T2M"); got != "4 K 7 Q, 9 T 2 M" {
@@ -195,5 +194,56 @@ func TestARepeatFromOneCallIsOneObjection(t *testing.T) {
 	}
 	if strings.Contains(id("uniqueid", "0101234501"), "0101234501") || id("request_id", "r") != "r" {
 		t.Error("the id shows the call's, or is not the asker's")
+	}
+}
+
+func TestAPersonIsNamedInOneWay(t *testing.T) {
+	for _, one := range []struct {
+		told                        []string
+		objection, offer, ambiguous string
+	}{
+		{[]string{"permit", "p", "phone", "1", "CallSid", "C"}, "permit", "permit", ""},
+		{[]string{"phone", "1", "CallSid", "C", "lead_id", "7"}, "callee", "call", ""},
+		{[]string{"From", "1", "To", "2", "CallSid", "C"}, "call", "call", ""},
+		{[]string{"phone", "1", "lead_id", "7"}, "callee", "callee", ""},
+		{[]string{"lead_id", "7"}, "call", "call", ""},
+		{[]string{"From", "1", "To", "2"}, "", "", ReasonAmbiguous},
+		{nil, "", "", ReasonMissing},
+	} {
+		for offer, want := range map[bool]string{false: one.objection, true: one.offer} {
+			permit, callee, call, err := told(t, one.told...).whose(offer)
+			ways := map[string]string{"permit": permit, "callee": callee, "call": call}
+			for way, value := range ways {
+				if (value != "") != (way == want) {
+					t.Errorf("%v, offer %v: %v", one.told, offer, ways)
+				}
+			}
+			if trouble, _ := errors.AsType[*Trouble](err); (trouble == nil) != (one.ambiguous == "") || trouble != nil && trouble.Reason != one.ambiguous {
+				t.Errorf("%v: %v", one.told, err)
+			}
+		}
+	}
+}
+
+func TestAnOfferIsToldAsItWasRecorded(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	type answer = belpoortv1.RecordObjectionOfferResponse
+	objected := belpoortv1.OfferResult_OFFER_RESULT_OBJECTED
+	for _, m := range []*answer{{}, {Result: objected, Position: 1}, {Result: objected, Position: 1, Receipt: "r"}, {Meaning: belpoortv1.IvrDigit_MEANING_OBJECT}} {
+		if o, err := offeredOf(m, now); err == nil {
+			t.Errorf("%v is told as %+v", m, o)
+		}
+	}
+	o, err := offeredOf(&answer{Meaning: belpoortv1.IvrDigit_MEANING_OBJECT, Receipt: "r", ObjectionState: belpoortv1.ObjectionState_OBJECTION_STATE_PENDING}, now)
+	if err != nil || o.Objection == nil || o.Objection.InForce {
+		t.Errorf("%+v, %v", o, err)
+	}
+	o, err = offeredOf(&answer{Result: belpoortv1.OfferResult_OFFER_RESULT_NO_INPUT, Position: 4}, now)
+	if err != nil || o.Objection != nil || o.Result != "NO_INPUT" {
+		t.Errorf("%+v, %v", o, err)
+	}
+	o, err = offeredOf(&answer{Meaning: belpoortv1.IvrDigit_MEANING_REPEAT}, now)
+	if err != nil || o.Result != "" || o.Meaning != "REPEAT" {
+		t.Errorf("%+v, %v", o, err)
 	}
 }

@@ -170,6 +170,8 @@ func (f Fields) theirs() (Field, string, error) {
 	switch direction := strings.ToLower(f[Direction]); {
 	case f[Callee] != "":
 		return Callee, f.number(Callee), nil
+	case from == "" && to == "":
+		return Callee, "", nil
 	case from == "" || to == "":
 		if to != "" {
 			return To, to, nil

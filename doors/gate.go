@@ -74,9 +74,13 @@ func (g *Gate) Check(ctx context.Context, key string, f Fields) (*Answer, error)
 func checkOf(f Fields) (*belpoortv1.CheckCallRequest, error) {
 	request := &belpoortv1.CheckCallRequest{
 		Callee: f.number(Callee), Campaign: f[Campaign], CallerId: f.number(CallerID), Person: f[Person], RequestId: f[RequestID],
+		CallId: f[CallID],
 	}
 	if request.Callee == "" {
 		request.Callee = f.number(To)
+	}
+	if request.CallId == "" {
+		request.CallId = f[Lead]
 	}
 	if request.CallerId == "" {
 		request.CallerId = f.number(From)

@@ -503,3 +503,61 @@ func TestFormNamesOfOnesOwn(t *testing.T) {
 		}
 	}
 }
+
+// An IVR tells which digit was pressed in which menu; the catalogue says what that means.
+func TestAnOfferByForm(t *testing.T) {
+	p := serveIn(t, t.TempDir())
+	menu := "  ivr_menus: [{id: m, organisation: voltwerk, digits: {9: OBJECT, 1: NOT_OBJECTED, 5: REPEAT}}]\n  product_families:"
+	p.must("apply", write(t, t.TempDir(), "catalogue.yaml", strings.Replace(testCatalogue(), "  product_families:", menu, 1)))
+	p.must("import", "consents", write(t, t.TempDir(), "consents.csv", consentsFile(allowedNumber)))
+	v := p.visitor()
+	check := func(call string) reply {
+		t.Helper()
+		return v.get("/v1/check/plain", "callee", allowedNumber, "campaign", "volt", "caller_id", shownNumber, "uniqueid", call)
+	}
+	offer := func(call, digit string, more ...string) reply {
+		t.Helper()
+		return v.post("/v1/offers/form", append([]string{"uniqueid", call, "menu", "m", "Digits", digit, "how", "AGENT_AND_IVR", "recording_id", "rec-1", "campaign", "volt"}, more...)...)
+	}
+	if r := check("call-1"); r.status != 200 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	for _, one := range []struct {
+		call, digit string
+		status      int
+		like        string
+	}{
+		{"call-1", "5", 202, "REPEAT\n"}, {"call-1", "1", 200, "NOT_OBJECTED\n"}, {"call-1", "7", 400, "ERROR "}, {"call-1", "", 400, "ERROR "},
+		{"call-unknown", "1", 404, "ERROR CALL_UNKNOWN"},
+	} {
+		if r := offer(one.call, one.digit); r.status != one.status || !strings.HasPrefix(r.body, one.like) {
+			t.Errorf("%s, digit %q: %d %q", one.call, one.digit, r.status, r.body)
+		}
+	}
+	if r := offer("call-unknown", "1", "phone", allowedNumber, "request_id", "r-9"); r.status != 200 {
+		t.Errorf("by number: %d %q", r.status, r.body)
+	}
+	if r := check("call-2"); r.status != 200 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	r := offer("call-2", "9", "as", "voicexml")
+	if r.status != 200 || !strings.Contains(r.body, "vanaf nu") || !strings.Contains(r.body, "<say-as") {
+		t.Errorf("%d %q", r.status, r.body)
+	}
+	if r := check("call-3"); r.status != 403 || !strings.HasPrefix(r.body, "DENY OBJECTED") {
+		t.Errorf("after the objection: %d %q", r.status, r.body)
+	}
+}
+
+// A permit names the call, and with it the person and the organisation.
+func TestAnObjectionByPermit(t *testing.T) {
+	_, v := openedDoors(t)
+	allowed := v.get("/v1/check/plain", "callee", allowedNumber, "campaign", "volt", "caller_id", shownNumber)
+	r := v.post("/v1/objections/form", "permit", allowed.header.Get("Belpoort-Permit"))
+	if r.status != 200 || !strings.HasPrefix(r.body, "IN_FORCE ") {
+		t.Errorf("%d %q", r.status, r.body)
+	}
+	if r := v.get("/v1/check/plain", "callee", allowedNumber, "campaign", "volt", "caller_id", shownNumber); r.status != 403 {
+		t.Errorf("after the objection: %d %q", r.status, r.body)
+	}
+}

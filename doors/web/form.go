@@ -212,9 +212,13 @@ func (d *web) offerForm(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return nil, err
 		}
-		if offered.Objection != nil {
+		switch {
+		case offered.Objection != nil:
 			return objected(offered.Objection), nil
+		case offered.Result == "":
+			return &said{status: http.StatusAccepted, State: offered.Meaning}, nil // nothing is recorded yet
+		default:
+			return &said{status: http.StatusOK, State: offered.Result}, nil
 		}
-		return &said{status: http.StatusOK, State: "RECORDED"}, nil
 	})
 }

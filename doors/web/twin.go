@@ -87,10 +87,17 @@ func (d *web) json(w http.ResponseWriter, r *http.Request) {
 
 // pendingIsAccepted: 200 would say that an objection is in force.
 func pendingIsAccepted(_ context.Context, w http.ResponseWriter, m proto.Message) error {
-	state, ok := m.(interface {
-		GetState() belpoortv1.ObjectionState
-	})
-	if _, asked := m.(*belpoortv1.GetObjectionResponse); ok && !asked && state.GetState() != belpoortv1.ObjectionState_OBJECTION_STATE_IN_FORCE {
+	pending := false
+	switch m := m.(type) {
+	case *belpoortv1.RegisterObjectionResponse:
+		pending = m.GetState() != belpoortv1.ObjectionState_OBJECTION_STATE_IN_FORCE
+	case interface {
+		GetObjectionState() belpoortv1.ObjectionState
+		GetReceipt() string
+	}:
+		pending = m.GetReceipt() != "" && m.GetObjectionState() != belpoortv1.ObjectionState_OBJECTION_STATE_IN_FORCE
+	}
+	if pending {
 		w.WriteHeader(http.StatusAccepted)
 	}
 	return nil
