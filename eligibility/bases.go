@@ -11,6 +11,7 @@ const appointmentWindow = Instant(15 * time.Minute)
 // bases tries every basis on which the call could rest. Without a trace it stops where a later one could change nothing.
 func (q *question) bases(a *answer, who *subscriber, natural bool, p *past) {
 	c := q.call.Campaign
+	a.traceErased(q)
 	switch c.Purpose {
 	case PurposeService:
 		a.hold(Basis{Kind: OKService, Since: always, Until: Never}, true)

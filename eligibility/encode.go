@@ -11,7 +11,7 @@ import (
 
 // encodedVersion is the first byte of an encoded Eligibility. It is raised whenever a field is added or changed, and also
 // whenever Fold makes something else of the same facts: a record folded by other rules must not be believed.
-const encodedVersion = 1
+const encodedVersion = 2
 
 // EncodedLimit is the longest encoded form that is written or read, in bytes. A callee with that many facts is not shared.
 const EncodedLimit = 1 << 20
@@ -98,7 +98,7 @@ const (
 	leastWithdrawal   = 9
 	leastRelationship = 13
 	leastRequest      = 12
-	leastObjection    = 12
+	leastObjection    = 14
 	leastHistory      = 2
 	leastCall         = 9
 	leastList         = 11
@@ -145,6 +145,8 @@ func (w *recordWriter) record(e *Eligibility) {
 	for _, at := range e.dates {
 		w.instant(at)
 	}
+	w.number(e.erased.position)
+	w.instant(e.erased.at)
 }
 
 func (r *recordReader) record(e *Eligibility) {
@@ -187,6 +189,8 @@ func (r *recordReader) record(e *Eligibility) {
 		e.dates[i] = r.instant()
 		r.require(i == 0 || e.dates[i-1] <= e.dates[i]) // they are searched by halves
 	}
+	e.erased.position = r.number()
+	e.erased.at = r.instant()
 }
 
 func (w *recordWriter) subscriber(s *subscriber) {
@@ -313,19 +317,25 @@ func (r *recordReader) request(x *request) {
 }
 
 func (w *recordWriter) objection(x *objection) {
+	w.flags(x.corrected != Never)
 	w.byte(byte(x.scope))
 	w.number(x.position)
 	w.string(x.organisation)
 	w.string(x.product)
 	w.instant(x.at)
+	w.unlessNever(x.corrected)
+	w.number(x.correction)
 }
 
 func (r *recordReader) objection(x *objection) {
+	flags := r.flags(1)
 	x.scope = wordFrom[ObjectionScope](r)
 	x.position = r.number()
 	x.organisation = r.string()
 	x.product = r.string()
 	x.at = r.instant()
+	x.corrected = r.ifThere(flags & 1)
+	x.correction = r.number()
 }
 
 func (w *recordWriter) history(h *history) {

@@ -102,6 +102,21 @@ func (a *answer) traceObjection(q *question, ignored bool) {
 	}
 }
 
+// traceCorrected shows an objection that would reach the call if it had not been corrected.
+func (a *answer) traceCorrected(o *objection) {
+	if a.trace != nil {
+		a.step("objection.corrected", 0, a.regime.Objection, "", o.position, a.trace.say("objected at %s by mistake, corrected at %s (position %d)",
+			"verzet op %s bij vergissing, gecorrigeerd op %s (positie %d)"), a.stamp(o.at), a.stamp(o.corrected), o.correction)
+	}
+}
+
+func (a *answer) traceErased(q *question) {
+	if a.trace != nil && q.e.erased.at != Never {
+		a.step("erased", 0, "AVG 17", "", q.e.erased.position, a.trace.say("erased at %s: no basis of before counts",
+			"gewist op %s: geen grondslag van daarvoor telt"), a.stamp(q.e.erased.at))
+	}
+}
+
 func (a *answer) traceAge(q *question, found Reason) {
 	if a.trace == nil {
 		return

@@ -17,6 +17,10 @@ type Fact struct {
 	ListEntry    *ListEntry
 	// Offer changes no decision.
 	ObjectionOffer *ObjectionOffer
+
+	Erasure            *Erasure
+	CorrectionProposed *CorrectionProposed
+	Correction         *Correction
 }
 
 // Subscriber says who the subscriber of a number is. The latest Since at or before the dial instant counts.
@@ -137,4 +141,31 @@ type ListEntry struct {
 	List     string
 	Since    time.Time // absent: the number does not stand on it
 	LoadedAt time.Time // absent: unknown, so too old
+}
+
+// Erasure says that the callee was erased (AVG 17): what they agreed to, were or asked up to At is no basis, whoever says
+// so again. What restrains from calling them stays.
+type Erasure struct {
+	At     time.Time
+	Reason string
+	Client string
+	Born   Date // of a person too young for some campaign; zero: none
+}
+
+// CorrectionProposed says that somebody holds an objection for a mistake. It changes nothing.
+type CorrectionProposed struct {
+	Objection uint64 // its position
+	At        time.Time
+	Reason    string
+	Client    string
+}
+
+// Correction says that an objection was recorded by mistake: from At on it does not stand.
+type Correction struct {
+	Objection  uint64 // its position
+	Proposal   uint64 // the position of the proposal
+	At         time.Time
+	Reason     string
+	ProposedBy string
+	ApprovedBy string
 }

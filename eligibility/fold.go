@@ -20,6 +20,7 @@ type Eligibility struct {
 	objections    []objection
 	histories     []history // by campaign
 	lists         []listEntry
+	erased        erased
 	// dates are the instants at which facts begin to exist, in order: what lies after the dial instant is no fact yet.
 	dates []Instant
 }
@@ -85,6 +86,14 @@ type objection struct {
 	at           Instant
 	scope        ObjectionScope
 	product      string
+	corrected    Instant // Never: it was not
+	correction   uint64  // the position of what corrects it; 0: nothing
+}
+
+// erased is the last erasure; at Never: none.
+type erased struct {
+	at       Instant
+	position uint64
 }
 
 // history is the earlier calls of one campaign, in order of time.
@@ -109,10 +118,14 @@ type listEntry struct {
 // not matter.
 func Fold(callee CalleeToken, position uint64, readTime time.Time, facts []Fact) *Eligibility {
 	e := &Eligibility{callee: callee, position: position, readTime: readTime}
+	e.erased = lastErasure(facts)
 	withdrawn := map[string]Instant{}
 	for i := range facts {
-		e.add(&facts[i], withdrawn)
+		if !e.void(&facts[i]) {
+			e.add(&facts[i], withdrawn)
+		}
 	}
+	e.correct(facts)
 	for i := range e.consents {
 		if at, ok := withdrawn[e.consents[i].id]; ok {
 			e.consents[i].withdrawn = at
@@ -120,6 +133,55 @@ func Fold(callee CalleeToken, position uint64, readTime time.Time, facts []Fact)
 	}
 	e.order()
 	return e
+}
+
+func lastErasure(facts []Fact) erased {
+	last := erased{at: Never}
+	for i := range facts {
+		f := &facts[i]
+		if f.Erasure == nil {
+			continue
+		}
+		at := InstantOf(f.Erasure.At, always)
+		if last.at == Never || at > last.at || at == last.at && f.Position > last.position {
+			last = erased{at, f.Position}
+		}
+	}
+	return last
+}
+
+// void reports a basis from before the callee was erased: a list that is loaded again does not bring it back.
+func (e *Eligibility) void(f *Fact) bool {
+	if e.erased.at == Never || mutantErasedComesBack {
+		return false
+	}
+	switch {
+	case f.Consent != nil:
+		return InstantOf(f.Consent.GivenAt, always) <= e.erased.at
+	case f.Relationship != nil:
+		return InstantOf(f.Relationship.StartedAt, always) <= e.erased.at
+	case f.CallRequest != nil:
+		return InstantOf(f.CallRequest.RequestedAt, always) <= e.erased.at
+	}
+	return false
+}
+
+// correct notes which objections do not stand, and from when. A correction names one that the ledger holds before it.
+func (e *Eligibility) correct(facts []Fact) {
+	for i := range facts {
+		c := facts[i].Correction
+		if c == nil || c.ApprovedBy == "" || c.ApprovedBy == c.ProposedBy {
+			continue // nobody corrects alone
+		}
+		at := e.date(c.At)
+		for j := range e.objections {
+			o := &e.objections[j]
+			named := c.Objection != 0 && o.position == c.Objection && o.position < facts[i].Position
+			if named && (at < o.corrected || at == o.corrected && facts[i].Position < o.correction) {
+				o.corrected, o.correction = at, facts[i].Position
+			}
+		}
+	}
 }
 
 func (e *Eligibility) add(f *Fact, withdrawn map[string]Instant) {
@@ -145,6 +207,8 @@ func (e *Eligibility) add(f *Fact, withdrawn map[string]Instant) {
 		since := InstantOf(l.Since, Never)
 		e.dates = append(e.dates, since)
 		e.lists = append(e.lists, listEntry{l.List, f.Position, since, e.date(l.LoadedAt)})
+	case f.Erasure != nil && !f.Erasure.Born.IsZero():
+		e.addSubscriber(&Subscriber{Born: f.Erasure.Born}, f.Position)
 	}
 }
 
@@ -216,7 +280,7 @@ func (e *Eligibility) addObjection(o *Objection, position uint64) {
 	if scope == 0 {
 		scope = ScopeOrganisation
 	}
-	e.objections = append(e.objections, objection{position, o.Organisation, e.date(o.At), scope, o.Product})
+	e.objections = append(e.objections, objection{position, o.Organisation, e.date(o.At), scope, o.Product, Never, 0})
 }
 
 func (e *Eligibility) addCall(c *CallReport) {
@@ -295,8 +359,8 @@ func (e *Eligibility) ReadTime() time.Time { return e.readTime }
 
 // MemorySize is about how many bytes the record occupies.
 func (e *Eligibility) MemorySize() int {
-	size := 336 + len(e.subscribers)*88 + len(e.consents)*248 + len(e.withdrawals)*24 + len(e.relationships)*72 +
-		len(e.requests)*56 + len(e.objections)*64 + len(e.histories)*40 + len(e.lists)*40 + len(e.dates)*8
+	size := 352 + len(e.subscribers)*88 + len(e.consents)*248 + len(e.withdrawals)*24 + len(e.relationships)*72 +
+		len(e.requests)*56 + len(e.objections)*80 + len(e.histories)*40 + len(e.lists)*40 + len(e.dates)*8
 	for i := range e.consents {
 		c := &e.consents[i]
 		size += len(c.id) + len(c.person) + textSize(c.organisations) + textSize(c.products)

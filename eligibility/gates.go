@@ -98,7 +98,10 @@ func (q *question) objection(a *answer, natural bool) {
 	if !ignored {
 		for i := range q.e.objections {
 			o := &q.e.objections[i]
-			if o.at <= a.at && q.reaches(o) && (o.at > a.objected || o.at == a.objected && o.position > a.objectionPosition) {
+			if o.at <= a.at && a.at >= o.corrected && q.reaches(o) {
+				a.traceCorrected(o)
+			}
+			if o.at <= a.at && a.at < o.corrected && q.reaches(o) && (o.at > a.objected || o.at == a.objected && o.position > a.objectionPosition) {
 				a.objected, a.objectionPosition = o.at, o.position
 			}
 		}

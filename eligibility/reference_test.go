@@ -74,7 +74,7 @@ func (r *reference) ask(call *Call, facts []Fact, at time.Time) *question {
 		policy: call.Campaign.Policy, at: at,
 	}
 	var subscribers []Fact
-	for _, f := range facts {
+	for _, f := range withoutErased(facts) {
 		switch {
 		case f.Subscriber != nil && !f.Subscriber.Since.After(at):
 			subscribers = append(subscribers, f)
@@ -86,7 +86,9 @@ func (r *reference) ask(call *Call, facts []Fact, at time.Time) *question {
 			q.relationships = append(q.relationships, f.Relationship)
 		case f.CallRequest != nil && !f.CallRequest.RequestedAt.After(at):
 			q.requests = append(q.requests, f.CallRequest)
-		case f.Objection != nil && !f.Objection.At.After(at):
+		case f.Erasure != nil && f.Erasure.Born != Date{}:
+			subscribers = append(subscribers, Fact{Position: f.Position, Subscriber: &Subscriber{Born: f.Erasure.Born}})
+		case f.Objection != nil && !f.Objection.At.After(at) && !corrected(f.Position, facts, at):
 			q.objections = append(q.objections, f.Objection)
 		case f.CallReport != nil && !f.CallReport.At.After(at):
 			q.calls = append(q.calls, f.CallReport)
@@ -96,6 +98,36 @@ func (r *reference) ask(call *Call, facts []Fact, at time.Time) *question {
 	}
 	q.subscriber = newest(subscribers)
 	return q
+}
+
+// withoutErased leaves out what a person agreed to, was or asked before they were erased.
+func withoutErased(facts []Fact) (left []Fact) {
+	for _, f := range facts {
+		gone := false
+		for _, e := range facts {
+			if e.Erasure == nil {
+				continue
+			}
+			gone = gone || f.Consent != nil && !f.Consent.GivenAt.After(e.Erasure.At) ||
+				f.Relationship != nil && !f.Relationship.StartedAt.After(e.Erasure.At) ||
+				f.CallRequest != nil && !f.CallRequest.RequestedAt.After(e.Erasure.At)
+		}
+		if !gone {
+			left = append(left, f)
+		}
+	}
+	return left
+}
+
+// corrected tells that two people have found the objection at a position to be a mistake.
+func corrected(position uint64, facts []Fact, at time.Time) bool {
+	for _, f := range facts {
+		c := f.Correction
+		if c != nil && c.Objection == position && position > 0 && f.Position > position && !c.At.After(at) && c.ApprovedBy != "" && c.ApprovedBy != c.ProposedBy {
+			return true
+		}
+	}
+	return false
 }
 
 // newest is the subscriber that counts: the latest since, then the highest position.

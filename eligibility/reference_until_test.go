@@ -93,6 +93,14 @@ func datesOf(facts []Fact) []time.Time {
 			all = append(all, f.CallRequest.RequestedAt, f.CallRequest.CallAt)
 		case f.Objection != nil:
 			all = append(all, f.Objection.At)
+		case f.Correction != nil:
+			all = append(all, f.Correction.At)
+		case f.Erasure != nil:
+			born := f.Erasure.Born
+			all = append(all, f.Erasure.At)
+			if born != (Date{}) {
+				all = append(all, time.Date(born.Year, born.Month, born.Day, 12, 0, 0, 0, dutchZone))
+			}
 		case f.CallReport != nil:
 			all = append(all, f.CallReport.At)
 		case f.ListEntry != nil:

@@ -126,7 +126,31 @@ func (w *world) pair() (*Call, []Fact, time.Time) {
 	for i, p := range w.rng.Perm(len(facts)) {
 		facts[i].Position = uint64(p + 1) //nolint:gosec // small
 	}
-	return call, facts, at
+	return call, append(facts, w.afterwards(facts, at)...), at
+}
+
+// afterwards are corrections of objections, some of them of nothing or of no effect, and erasures.
+func (w *world) afterwards(facts []Fact, at time.Time) (later []Fact) {
+	next := uint64(len(facts) + 1)
+	for _, f := range facts {
+		if f.Objection != nil && w.rng.IntN(2) == 0 {
+			later = append(later, Fact{Position: pick(w, next, next, next, 1), Correction: &Correction{
+				Objection: pick(w, f.Position, f.Position, f.Position, f.Position, next, 0), At: w.pastOrOther(facts, at),
+				ProposedBy: "a", ApprovedBy: pick(w, "b", "b", "b", "a", ""),
+			}})
+			next++
+		}
+	}
+	if w.rng.IntN(12) == 0 {
+		later = append(later, Fact{Position: next, Erasure: &Erasure{
+			At: w.pastOrOther(facts, at), Born: pick(w, Date{}, birthday(at, 16), birthday(at, 18)),
+		}})
+	}
+	return later
+}
+
+func (w *world) pastOrOther(facts []Fact, at time.Time) time.Time {
+	return pick(w, append(datesOf(facts), w.past(at), w.past(at), at, at.Add(1), at.Add(-1))...)
 }
 
 // numbers sometimes takes numbers from everywhere in the plan.

@@ -27,6 +27,7 @@ const (
 	receiptLabel = "belpoort receipt v1"
 	checkLabel   = "belpoort check value v1"
 	permitLabel  = "belpoort permit v1"
+	personLabel  = "belpoort person mark v1"
 	recordLabel  = "belpoort sealed record v1"
 )
 
@@ -34,6 +35,7 @@ const (
 type Ring struct {
 	tokens   *macs
 	receipts *macs
+	persons  *macs
 	seal     cipher.AEAD
 	records  *recordSeals
 	permits  func() []byte // nothing that prints the ring can print it
@@ -61,6 +63,7 @@ func newRing(secret []byte) (*Ring, error) {
 	ring := &Ring{
 		tokens:   newMACs(subkey(tokenLabel, 32)),
 		receipts: newMACs(subkey(receiptLabel, 32)),
+		persons:  newMACs(subkey(personLabel, 32)),
 		seal:     seal,
 		records:  newRecordSeals(subkey(recordLabel, 32)),
 		permits:  func() []byte { return slices.Clone(permits) },
@@ -82,6 +85,20 @@ func (r Ring) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "keyring "+
 
 // LogValue is the check value only.
 func (r Ring) LogValue() slog.Value { return slog.StringValue("keyring " + r.check) }
+
+// PersonMark stands for a person's name beside a callee, 32 hexadecimal characters: equal for equal words about one callee,
+// and nobody can go back from it without the deployment's key. No words have no mark.
+func (r *Ring) PersonMark(callee eligibility.CalleeToken, person string) string {
+	if person == "" {
+		return ""
+	}
+	m := r.persons.take()
+	m.text = append(append(m.text[:0], callee[:]...), person...)
+	mark := hex.EncodeToString(m.sum()[:16])
+	clear(m.text)
+	r.persons.give(m)
+	return mark
+}
 
 // Token names a callee without its number. Equal numbers have equal tokens under one key. The zero Number has the zero
 // token, which names no callee.

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -41,6 +42,15 @@ func checkFact(f *Append) error {
 		return err
 	}
 	return checkSize("payload", len(f.Payload), MaxPayload)
+}
+
+func checkErasure(e *Erasure) error {
+	if e.Fact.Callee.IsZero() || e.Fact.SealedNumber != nil {
+		return fmt.Errorf("%w: the fact of an erasure needs a callee and has no sealed number", ErrInvalid)
+	}
+	kinds, err := checkKinds(e.Kinds)
+	e.Kinds = kinds
+	return errors.Join(err, checkFacts([]Append{e.Fact}))
 }
 
 func checkDecisions(from, through uint64, decisions []Decision) error {

@@ -27,6 +27,7 @@ func writerPragmas() url.Values {
 		"_txlock":    {"immediate"},
 		"_pragma": {
 			fmt.Sprintf("busy_timeout(%d)", busyTimeout), "journal_mode(WAL)", "synchronous(FULL)",
+			"secure_delete(ON)", // what is erased is overwritten
 			fmt.Sprintf("cache_size(-%d)", writerCache), fmt.Sprintf("journal_size_limit(%d)", walKept),
 		},
 	}
@@ -133,7 +134,7 @@ func fault(path string, err error) error {
 }
 
 func spoken(err error) bool {
-	for _, word := range []error{ErrNotFound, ErrInvalid, ErrRequestReused, ErrReferenceTaken, ErrPlace, ErrNewerSchema,
+	for _, word := range []error{ErrNotFound, ErrInvalid, ErrRequestReused, ErrReferenceTaken, ErrMoved, ErrPlace, ErrNewerSchema,
 		ErrCorrupt, ErrNotWritable, ErrUnavailable, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, word) {
 			return true

@@ -40,6 +40,8 @@ var (
 	ErrRequestReused = errors.New("ledger: request key already used for other content")
 	// ErrReferenceTaken means that a reference already stands for another fact; see FactError.
 	ErrReferenceTaken = errors.New("ledger: reference already taken")
+	// ErrMoved means that a callee has facts beyond those that an erasure takes into account. Nothing was changed.
+	ErrMoved = errors.New("ledger: facts were recorded meanwhile")
 	// ErrPlace means that a journal's decisions do not start where the last ones ended.
 	ErrPlace = errors.New("ledger: decisions do not continue from the stored place")
 	// ErrInUse means that another process holds the ledger's folder.
@@ -79,6 +81,17 @@ type Append struct {
 	Reference string
 	// Payload is the fact itself, at most MaxPayload bytes.
 	Payload []byte
+}
+
+// Erasure takes a callee's number and the payloads of some of its facts away. What stays of such a fact is everything else,
+// the hash of its payload included, so that the chain still holds.
+type Erasure struct {
+	// Fact says that it was done; it has a callee and no sealed number.
+	Fact Append
+	// Kinds (1 to MaxKinds) are those whose payloads go.
+	Kinds []int32
+	// Through is the callee's last position that the caller has seen; 0 for none.
+	Through uint64
 }
 
 // Appended says where a fact stands. Repeated means that an earlier Append had recorded it: position and time are
@@ -167,6 +180,11 @@ type Ledger interface {
 	// FactError. It returns only when the facts are on disk. When ctx ends first, or the ledger becomes ErrUnavailable
 	// meanwhile, the outcome is unknown: repeating the same call is safe and tells.
 	Append(ctx context.Context, facts []Append) ([]Appended, error)
+
+	// Erase does what an Erasure says and records its fact, in one transaction, or nothing: ErrMoved where the callee has
+	// facts after Through. Its fact is idempotent as in Append, and a repeat erases nothing more. When it returns, no byte
+	// of what was erased is left in the files of an embedded ledger; what a server keeps is the server's business.
+	Erase(ctx context.Context, e Erasure) (Appended, error)
 
 	// Facts gives the facts of one callee (zero: the catalogue) at or before upTo; 0 means all.
 	Facts(ctx context.Context, callee eligibility.CalleeToken, upTo uint64) (Snapshot, error)

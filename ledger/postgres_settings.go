@@ -25,7 +25,7 @@ const (
 		AND 5 = (SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('facts') AND attname IN ('position', 'callee', 'kind', 'request_key', 'payload_hash'))`
 	postgresMissingRights = `SELECT coalesce(string_agg(want, ', '), '') FROM (
 		SELECT privilege || ' on ' || name AS want FROM (VALUES
-			('facts', 'SELECT'), ('facts', 'INSERT'), ('head', 'SELECT'), ('head', 'UPDATE'), ('callees', 'SELECT'), ('callees', 'INSERT'),
+			('facts', 'SELECT'), ('facts', 'INSERT'), ('facts', 'UPDATE'), ('head', 'SELECT'), ('head', 'UPDATE'), ('callees', 'SELECT'), ('callees', 'INSERT'), ('callees', 'DELETE'),
 			('decisions', 'SELECT'), ('decisions', 'INSERT'), ('places', 'SELECT'), ('places', 'INSERT'), ('places', 'UPDATE'),
 			('meta', 'SELECT'), ('meta', 'INSERT'), ('meta', 'UPDATE'), ('allowed', 'SELECT'), ('allowed', 'UPDATE'),
 			('nodes', 'SELECT'), ('nodes', 'INSERT'), ('nodes', 'UPDATE'), ('nodes', 'DELETE')) rights (name, privilege)

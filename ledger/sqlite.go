@@ -105,7 +105,10 @@ func (s *SQLite) open(ctx context.Context, opts Options) error {
 	if err := s.connect(ctx); err != nil {
 		return err
 	}
-	return s.check(ctx, opts.FullCheck)
+	if err := s.check(ctx, opts.FullCheck); err != nil {
+		return err
+	}
+	return s.finishErasure()
 }
 
 func (s *SQLite) connect(ctx context.Context) (err error) {

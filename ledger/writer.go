@@ -37,7 +37,7 @@ type writer struct{ *session }
 
 func newWriter(ctx context.Context, pool *sql.DB) (writer, error) {
 	s, err := newSession(ctx, pool, beginQuery, commitQuery, rollbackQuery, markQuery, toMarkQuery, unmarkQuery,
-		keyQuery, moveHeadQuery, placeQuery, movePlaceQuery, takeNumbersQuery, metaQuery, setMetaQuery,
+		keyQuery, moveHeadQuery, lastOfQuery, eraseQuery, eraseNumberQuery, placeQuery, movePlaceQuery, takeNumbersQuery, metaQuery, setMetaQuery,
 		factRows.one, factRows.many, calleeRows.one, calleeRows.many, decisionRows.one, decisionRows.many)
 	return writer{s}, err
 }
@@ -48,7 +48,11 @@ func (s *SQLite) transaction(do func() error) error {
 	if broken := s.broken.Load(); broken != nil {
 		return *broken
 	}
-	err := s.writer.transaction(do)
+	return s.trusting(s.writer.transaction(do))
+}
+
+// trusting stops the ledger after an I/O error.
+func (s *SQLite) trusting(err error) error {
 	if losesTrust(err) && !mutantLedgerPastIOError {
 		stop := fmt.Errorf("%w: %s: stopped after an I/O error, open it again: %w", ErrUnavailable, s.path, err)
 		s.broken.Store(&stop)
@@ -74,13 +78,18 @@ func (w writer) transaction(do func() error) error {
 
 // write is transaction for everybody but the appender.
 func (s *SQLite) write(ctx context.Context, do func() error) error {
+	return s.inTurn(ctx, func() error { return s.transaction(do) })
+}
+
+// inTurn runs do while nobody else writes.
+func (s *SQLite) inTurn(ctx context.Context, do func() error) error {
 	if err := s.live(ctx); err != nil {
 		return err
 	}
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
-		return s.transaction(do)
+		return do()
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.closing:

@@ -20,6 +20,7 @@ type Circumstances struct {
 	Client            string // the credential that asked
 	RequestID         string // the client's own
 	CallID            string // the dialer's own
+	Person            string // a mark of the expected person, never the name; "" for none
 }
 
 // DecisionToProto writes a decision as the journal holds it. The caller ID is written only where the register knows it.
@@ -28,7 +29,7 @@ func DecisionToProto(d *eligibility.Decision, call *eligibility.Call, c Circumst
 		DecisionId: c.DecisionID, DecideTime: timestamppb.New(c.At), Campaign: call.Campaign.ID,
 		Organisation:         call.Campaign.Organisation.ID,
 		CallerIdPresentation: belpoortv1.CallerIdPresentation(max(call.Presentation, eligibility.PresentationAllowed)),
-		Mode:                 belpoortv1.Mode(call.Mode), Dialing: belpoortv1.Dialing(call.Dialing), Person: call.Person,
+		Mode:                 belpoortv1.Mode(call.Mode), Dialing: belpoortv1.Dialing(call.Dialing), Person: c.Person,
 		Verdict: belpoortv1.Verdict(d.Verdict), Reason: belpoortv1.Reason(d.Reason), Reasons: ReasonsToProto(d.Reasons),
 		Basis: BasisToProto(d), Obligations: ObligationsToProto(d.Obligations), ValidUntil: Stamp(d.ValidUntil),
 		LawVersion: c.LawVersion, LedgerPosition: c.LedgerPosition, CataloguePosition: c.CataloguePosition,

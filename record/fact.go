@@ -37,6 +37,12 @@ func FactFromProto(m *belpoortv1.Fact) (eligibility.Fact, error) {
 		f.ListEntry = c.listEntry("fact.list_entry", kind.ListEntry)
 	case *belpoortv1.Fact_ObjectionOffer:
 		f.ObjectionOffer = c.offer("fact.objection_offer", kind.ObjectionOffer)
+	case *belpoortv1.Fact_Correction:
+		f.Correction = c.correction("fact.correction", kind.Correction)
+	case *belpoortv1.Fact_Erasure:
+		f.Erasure = c.erasure("fact.erasure", kind.Erasure)
+	case *belpoortv1.Fact_CorrectionProposed:
+		f.CorrectionProposed = c.correctionProposed("fact.correction_proposed", kind.CorrectionProposed)
 	default:
 		c.fail("fact", "is missing")
 	}

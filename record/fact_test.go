@@ -51,6 +51,9 @@ func everyFact() []eligibility.Fact {
 			DecisionID: "0123456789abcdef0123456789abcdef", Organisation: "a", Campaign: "k", At: at(1), How: eligibility.ByIVR,
 			Recording: "r", Result: eligibility.OfferNoInput, Menu: "m", Digit: "9"}},
 		{ListEntry: &eligibility.ListEntry{List: "TPS", Since: at(1), LoadedAt: at(2)}},
+		{Correction: &eligibility.Correction{Objection: 3, Proposal: 4, At: at(1), Reason: "mistyped", ProposedBy: "a", ApprovedBy: "b"}},
+		{Erasure: &eligibility.Erasure{At: at(1), Reason: "asked", Client: "dpo", Born: eligibility.Date{Year: 2010, Month: 2, Day: 28}}},
+		{CorrectionProposed: &eligibility.CorrectionProposed{Objection: 3, At: at(1), Reason: "mistyped", Client: "a"}},
 	}
 }
 
@@ -121,6 +124,7 @@ var needed = map[string]bool{
 	"Objection.Scope": true, "Objection.Product": true, "CallReport.Campaign": true, "CallReport.At": true,
 	"CallReport.Outcome": true, "ListEntry.List": true, "ObjectionOffer.Organisation": true, "ObjectionOffer.Campaign": true,
 	"ObjectionOffer.At": true, "ObjectionOffer.How": true, "ObjectionOffer.Result": true,
+	"Correction.At": true, "CorrectionProposed.At": true, "Erasure.At": true,
 }
 
 func blank(t *rapid.T, v reflect.Value) {

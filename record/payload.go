@@ -21,7 +21,11 @@ const (
 	KindCallReport     int32 = 7
 	KindListEntry      int32 = 8
 	KindObjectionOffer int32 = 20
+	KindCorrection     int32 = 21
+	KindErasure        int32 = 22
 	KindCatalogue      int32 = 100
+
+	KindCorrectionProposed int32 = 23
 )
 
 // ErrPayload says that a ledger payload does not hold what its kind promises: the ledger is damaged, or was written by a
@@ -49,6 +53,12 @@ func KindOf(f eligibility.Fact) int32 {
 		return KindListEntry
 	case f.ObjectionOffer != nil:
 		return KindObjectionOffer
+	case f.Correction != nil:
+		return KindCorrection
+	case f.Erasure != nil:
+		return KindErasure
+	case f.CorrectionProposed != nil:
+		return KindCorrectionProposed
 	default:
 		return 0
 	}

@@ -30,6 +30,12 @@ func FactToProto(f eligibility.Fact) *belpoortv1.Fact {
 		return &belpoortv1.Fact{Kind: &belpoortv1.Fact_ListEntry{ListEntry: listEntryToProto(f.ListEntry)}}
 	case f.ObjectionOffer != nil:
 		return &belpoortv1.Fact{Kind: &belpoortv1.Fact_ObjectionOffer{ObjectionOffer: offerToProto(f.ObjectionOffer)}}
+	case f.Correction != nil:
+		return &belpoortv1.Fact{Kind: &belpoortv1.Fact_Correction{Correction: correctionToProto(f.Correction)}}
+	case f.Erasure != nil:
+		return &belpoortv1.Fact{Kind: &belpoortv1.Fact_Erasure{Erasure: erasureToProto(f.Erasure)}}
+	case f.CorrectionProposed != nil:
+		return &belpoortv1.Fact{Kind: &belpoortv1.Fact_CorrectionProposed{CorrectionProposed: correctionProposedToProto(f.CorrectionProposed)}}
 	default:
 		return &belpoortv1.Fact{}
 	}

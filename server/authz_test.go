@@ -27,6 +27,8 @@ var permitted = map[string]string{
 	"RegisterService/RecordFacts":           "register",
 	"RegisterService/GetCallee":             "compliance",
 	"RegisterService/EraseCallee":           "compliance",
+	"ObjectionService/ProposeCorrection":    "compliance",
+	"ObjectionService/ApproveCorrection":    "compliance",
 	"CatalogueService/ApplyCatalogue":       "ops",
 	"CatalogueService/GetCatalogue":         "ops compliance",
 	"CatalogueService/SuspendCampaign":      "ops compliance",

@@ -238,6 +238,7 @@ func (s *Server) decide(q *question, k known) (eligibility.Decision, *belpoortv1
 		At: at, Callee: q.token, LawVersion: q.force.law.Version, LedgerPosition: k.e.LedgerPosition(),
 		CataloguePosition: q.force.position, Client: q.client.id, RequestID: q.requestID,
 		CallID: q.callID,
+		Person: s.ring.PersonMark(q.token, q.call.Person),
 	}
 	if !q.dryRun {
 		c.DecisionID = newDecisionID(at)

@@ -111,6 +111,21 @@ func (d *ledgerDoor) Append(ctx context.Context, writes []Write) ([]Written, err
 	return written, err
 }
 
+func (d *ledgerDoor) Erase(ctx context.Context, w Write, kinds []int32, through uint64) (Written, error) {
+	if err := d.ask("Erase"); err != nil {
+		return Written{}, err
+	}
+	done, err := d.ledger.Erase(ctx, ledger.Erasure{Fact: ledger.Append(w), Kinds: kinds, Through: through})
+	var refused *ledger.FactError
+	switch {
+	case errors.Is(err, ledger.ErrMoved):
+		return Written{}, ErrMoved
+	case errors.As(err, &refused) && errors.Is(err, ledger.ErrRequestReused):
+		return Written{}, &WriteError{refused.Index, ErrRequestReused}
+	}
+	return Written(done), err
+}
+
 func (d *ledgerDoor) Decision(ctx context.Context, id [16]byte) ([]byte, error) {
 	found, err := d.ledger.Decision(ctx, id)
 	return found.Payload, notFound(err)
@@ -286,6 +301,7 @@ var testClients = map[string]string{
 	"register-acme":  `roles: [register], organisations: [acme]`,
 	"register-all":   `roles: [register], organisations: ["*"]`,
 	"compliance-all": `roles: [compliance], organisations: ["*"]`,
+	"compliance-two": `roles: [compliance], organisations: [acme]`,
 	"compliance-glo": `roles: [compliance], organisations: [globex]`,
 	"ops-all":        `roles: [ops], organisations: ["*"]`,
 	"ops-acme":       `roles: [ops], organisations: [acme]`,
@@ -355,7 +371,7 @@ func newNode(t testing.TB, dir string, change func(*Config)) *node {
 	n.permits = signing{permits}
 	c := Config{
 		Permits: n.permits,
-		Facts:   n.door, Appender: n.door, Decisions: n.door, Cache: memoryCache{records}, Attempts: memoryCache{records}, Floors: records, Lease: Alone{}, Journal: n.journal,
+		Facts:   n.door, Appender: n.door, Eraser: n.door, Decisions: n.door, Cache: memoryCache{records}, Attempts: memoryCache{records}, Floors: records, Lease: Alone{}, Journal: n.journal,
 		Journalled: j.Stats().Appended, Law: dutchLaw(), ParseLaw: law.Parse, Ring: n.ring, Keys: keys, Log: log, Metrics: n.metrics, Clock: now,
 	}
 	if change != nil {

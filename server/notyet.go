@@ -24,11 +24,6 @@ func (g *gatekeeper) ScreenNumbers(grpc.BidiStreamingServer[belpoortv1.ScreenNum
 	return notYet("screening lists of numbers; use CheckCall with dry_run")
 }
 
-// EraseCallee is not yet available.
-func (r *register) EraseCallee(context.Context, *belpoortv1.EraseCalleeRequest) (*belpoortv1.EraseCalleeResponse, error) {
-	return nil, notYet("erasing what is held on a number while its suppression stays")
-}
-
 // SuspendCampaign is not yet available.
 func (c *catalogues) SuspendCampaign(
 	context.Context, *belpoortv1.SuspendCampaignRequest,

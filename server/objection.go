@@ -56,6 +56,9 @@ func (o *objections) RegisterObjection(
 		return notYetEverywhere(w.Reference, written[0]), nil
 	}
 	o.s.metrics.InEffect(time.Since(arrived))
+	if written[0].Repeated {
+		return o.s.unlessCorrected(ctx, w, inForceSince(w.Reference, written[0].Position, written[0].RecordTime))
+	}
 	o.s.log.Info("objection registered", zap.Stringer("callee_token", w.Callee),
 		zap.String("organisation", fact.Objection.Organisation), zap.Uint64("position", written[0].Position))
 	return inForceSince(w.Reference, written[0].Position, written[0].RecordTime), nil
@@ -125,16 +128,19 @@ const (
 	offerKeys     = "offer/"
 	contentKeys   = "content/"
 	catalogueKeys = "catalogue/"
+	erasureKeys   = "erasure/"
+	proposalKeys  = "proposal/"
+	approvalKeys  = "approval/"
 )
 
 func objectionKey(client, requestID string) string { return objectionKeys + client + "/" + requestID }
 
 // requestIDOf is the client's own id in a request key; "" where it gave none.
 func requestIDOf(key string) string {
-	if strings.HasPrefix(key, contentKeys) || strings.HasPrefix(key, reportKeys) || keyIsContent(key) {
+	if strings.HasPrefix(key, contentKeys) || strings.HasPrefix(key, reportKeys) || strings.HasPrefix(key, approvalKeys) || keyIsContent(key) {
 		return ""
 	}
-	for _, prefix := range [...]string{objectionKeys, offerKeys + "id/"} {
+	for _, prefix := range [...]string{objectionKeys, offerKeys + "id/", erasureKeys, proposalKeys} {
 		if rest, ok := strings.CutPrefix(key, prefix); ok {
 			_, id, _ := strings.Cut(rest, "/")
 			return id
@@ -291,6 +297,21 @@ func (s *Server) repeatedObjection(ctx context.Context, w Write, timeOpen bool) 
 	answer := inForceSince(first.Reference, first.Position, first.RecordTime)
 	if err := s.awaitSettled(ctx, first.Position); err != nil {
 		answer.State = belpoortv1.ObjectionState_OBJECTION_STATE_PENDING
+		return answer, nil
+	}
+	return s.unlessCorrected(ctx, w, answer)
+}
+
+// unlessCorrected keeps a repeat from calling an objection in force that has been corrected since.
+func (s *Server) unlessCorrected(
+	ctx context.Context, w Write, answer *belpoortv1.RegisterObjectionResponse,
+) (*belpoortv1.RegisterObjectionResponse, error) {
+	_, corrected, err := s.correctionOf(ctx, &Entry{Position: answer.GetPosition(), Callee: w.Callee})
+	if err != nil {
+		return nil, err
+	}
+	if corrected {
+		answer.State = belpoortv1.ObjectionState_OBJECTION_STATE_CORRECTED
 	}
 	return answer, nil
 }
@@ -334,8 +355,15 @@ func (o *objections) GetObjection(
 	if err := o.s.awaitSettled(ctx, entry.Position); err != nil {
 		state = belpoortv1.ObjectionState_OBJECTION_STATE_PENDING
 	}
+	correction, corrected, err := o.s.correctionOf(ctx, &entry)
+	if err != nil {
+		return nil, err
+	}
+	if corrected {
+		state = belpoortv1.ObjectionState_OBJECTION_STATE_CORRECTED
+	}
 	return &belpoortv1.GetObjectionResponse{
-		Objection: record.FactToProto(fact).GetObjection(), State: state,
+		Objection: record.FactToProto(fact).GetObjection(), State: state, CorrectionPosition: correction.Position,
 		Position: entry.Position, RecordTime: timestamppb.New(entry.RecordTime), CalleeToken: entry.Callee.String(),
 	}, nil
 }

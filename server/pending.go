@@ -52,6 +52,7 @@ func (p *pendingObjections) keep(ctx context.Context, w Write, fact eligibility.
 	if kept != nil {
 		return kept, nil
 	}
+	w.SealedNumber = nil // the token is enough to refuse calls, and an erasure could not reach this disk
 	payload, err := json.Marshal(w)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -144,6 +145,9 @@ func (r *factReader) readUpTo(ctx context.Context, callee eligibility.CalleeToke
 		upTo = snapshot.Head
 	}
 	facts, latest, err := factsOf(snapshot.Entries)
+	if errors.Is(err, errErased) && upTo < snapshot.Head {
+		return nil, fail(codes.FailedPrecondition, ReasonCalleeErased, "what was known at this position has been erased since")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -153,12 +157,26 @@ func (r *factReader) readUpTo(ctx context.Context, callee eligibility.CalleeToke
 	return eligibility.Fold(callee, upTo, read, facts), nil
 }
 
+// lastErasure is the position of a callee's last erasure, 0 for none: what is missing before it is missing by right.
+func lastErasure(entries []Entry) (position uint64) {
+	for i := range entries {
+		if e := &entries[i]; e.Kind == record.KindErasure && !e.Erased {
+			position = max(position, e.Position)
+		}
+	}
+	return position
+}
+
 // factsOf reads the facts out of ledger entries, and the latest moment that they prove to have passed: that at which the
 // ledger took them or, where somebody's clock ran a little ahead, that of the objection or withdrawal itself. A check is
 // never decided for an earlier instant, or a clock set back would make an objection a thing of the future.
 func factsOf(entries []Entry) (facts []eligibility.Fact, latest time.Time, err error) {
+	erasure := lastErasure(entries)
 	for i := range entries {
 		entry := &entries[i]
+		if entry.Erased && entry.Position < erasure && slices.Contains(record.Erasable(), entry.Kind) {
+			continue
+		}
 		if entry.Erased {
 			return nil, time.Time{}, errErased
 		}

@@ -229,6 +229,7 @@ func (r *register) GetCallee(
 func entryToProto(entry *Entry) (*belpoortv1.LedgerEntry, eligibility.Fact, error) {
 	m := &belpoortv1.LedgerEntry{
 		Position: entry.Position, RecordTime: timestamppb.New(entry.RecordTime), RequestId: requestIDOf(entry.RequestKey), Hash: entry.Hash[:],
+		Erased: entry.Erased,
 	}
 	if entry.Erased {
 		return m, eligibility.Fact{}, nil

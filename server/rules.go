@@ -57,6 +57,9 @@ var rules = map[string]rule{
 	belpoortv1.ObjectionService_RecordObjectionOffer_FullMethodName: {roles: roleDialer | roleIVR | roleCompliance},
 	belpoortv1.ObjectionService_GetObjection_FullMethodName:         {roles: roleDialer | roleIVR | roleCompliance},
 
+	belpoortv1.ObjectionService_ProposeCorrection_FullMethodName: {roles: roleCompliance},
+	belpoortv1.ObjectionService_ApproveCorrection_FullMethodName: {roles: roleCompliance},
+
 	belpoortv1.RegisterService_RecordFact_FullMethodName:  {roles: roleRegister},
 	belpoortv1.RegisterService_RecordFacts_FullMethodName: {roles: roleRegister},
 	belpoortv1.RegisterService_GetCallee_FullMethodName:   {roles: roleCompliance},

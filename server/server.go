@@ -32,6 +32,7 @@ import (
 type Config struct {
 	Facts     Facts
 	Appender  Appender
+	Eraser    Eraser
 	Decisions Decisions
 	Cache     Cache
 	Attempts  Attempts
@@ -83,7 +84,7 @@ const (
 
 func (c *Config) check() error {
 	for name, present := range map[string]bool{
-		"Facts": c.Facts != nil, "Appender": c.Appender != nil, "Decisions": c.Decisions != nil, "Cache": c.Cache != nil, "Attempts": c.Attempts != nil,
+		"Facts": c.Facts != nil, "Appender": c.Appender != nil, "Eraser": c.Eraser != nil, "Decisions": c.Decisions != nil, "Cache": c.Cache != nil, "Attempts": c.Attempts != nil,
 		"Floors": c.Floors != nil, "Lease": c.Lease != nil, "Permits": c.Permits != nil,
 		"Journal": c.Journal != nil, "Law": c.Law != nil, "ParseLaw": c.ParseLaw != nil, "Ring": c.Ring != nil,
 		"Keys": c.Keys != nil, "Log": c.Log != nil, "Metrics": c.Metrics != nil,
@@ -115,6 +116,7 @@ func (c *Config) check() error {
 type Server struct {
 	facts     *factReader
 	appender  Appender
+	eraser    Eraser
 	decisions Decisions
 	cache     Cache
 	attempts  Attempts
@@ -176,7 +178,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		facts:    newFactReader(c.Facts, c.LedgerReads, c.Clock),
-		appender: c.Appender, decisions: c.Decisions, cache: c.Cache, attempts: c.Attempts, floors: c.Floors, lease: c.Lease, permits: c.Permits,
+		appender: c.Appender, eraser: c.Eraser, decisions: c.Decisions, cache: c.Cache, attempts: c.Attempts, floors: c.Floors, lease: c.Lease, permits: c.Permits,
 		journal: c.Journal, pending: newPendingObjections(c.Pending), repeats: newRepeats(), uptime: c.Uptime, allowWindow: c.AllowWindow,
 		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, clock: c.Clock, parseLaw: c.ParseLaw,
 		checks: make(chan struct{}, c.Checks), writes: make(chan struct{}, maxWrites), health: health.NewServer(), served: make(chan error, 1),

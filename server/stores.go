@@ -16,6 +16,8 @@ var (
 	ErrRequestReused = errors.New("server: request key already used for other content")
 	// ErrReferenceTaken means that a reference stands for another fact; a *WriteError says which write.
 	ErrReferenceTaken = errors.New("server: reference already taken")
+	// ErrMoved means that a callee has facts beyond those that an erasure takes into account.
+	ErrMoved = errors.New("server: facts were recorded meanwhile")
 	// ErrLedgerAway means that the ledger does not answer at all.
 	ErrLedgerAway = errors.New("server: the ledger is away")
 )
@@ -82,6 +84,13 @@ type Appender interface {
 	// kind and payload is answered Repeated; with other content the call fails with ErrRequestReused in a *WriteError, and
 	// with ErrReferenceTaken where the reference is another fact's.
 	Append(ctx context.Context, writes []Write) ([]Written, error)
+}
+
+// Eraser takes away what the ledger holds about a person.
+type Eraser interface {
+	// Erase records w, and takes away its callee's number and the payloads of its facts of some kinds, durably, in one
+	// transaction, or does nothing: ErrMoved where the callee has facts after through, else the errors of Append.
+	Erase(ctx context.Context, w Write, kinds []int32, through uint64) (Written, error)
 }
 
 // Decisions reads the decisions that have reached the ledger, as payloads of the journal.

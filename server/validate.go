@@ -223,6 +223,9 @@ func recordError(err error) error {
 
 // checkFact checks what a well-formed fact says against the catalogue, the client and the clock.
 func (s *Server) checkFact(f *eligibility.Fact, force *inForce, c *client) error {
+	if !record.Recordable(f) {
+		return invalid("fact", "is of a kind that the service records itself")
+	}
 	if f.Objection != nil && f.Objection.Receipt != "" {
 		return invalid("fact.objection.receipt", "is given by the service")
 	}

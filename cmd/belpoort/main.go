@@ -115,6 +115,8 @@ Every flag can also be set in the environment (--grpc as BELPOORT_GRPC) or in th
 		explainCommand(),
 		objectCommand(),
 		offerCommand(),
+		eraseCommand(),
+		correctCommand(),
 		applyCommand(),
 		importCommand(),
 		screenCommand(),

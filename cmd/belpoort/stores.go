@@ -55,6 +55,14 @@ func (r register) Append(ctx context.Context, writes []server.Write) ([]server.W
 	return written, nil
 }
 
+func (r register) Erase(ctx context.Context, w server.Write, kinds []int32, through uint64) (server.Written, error) {
+	done, err := r.Ledger.Erase(ctx, ledger.Erasure{Fact: ledger.Append(w), Kinds: kinds, Through: through})
+	if err != nil {
+		return server.Written{}, translated(err)
+	}
+	return server.Written(done), nil
+}
+
 func (r register) Decision(ctx context.Context, id [16]byte) ([]byte, error) {
 	d, err := r.Ledger.Decision(ctx, id)
 	return d.Payload, translated(err)
@@ -93,6 +101,8 @@ func translated(err error) error {
 	switch {
 	case errors.Is(err, ledger.ErrNotFound):
 		return server.ErrNotFound
+	case errors.Is(err, ledger.ErrMoved):
+		return server.ErrMoved
 	case errors.Is(err, ledger.ErrUnavailable):
 		return fmt.Errorf("%w: %w", server.ErrLedgerAway, err)
 	case errors.As(err, &refused) && errors.Is(err, ledger.ErrRequestReused):

@@ -135,6 +135,10 @@ func calls(l ledger.Ledger) map[string]func(context.Context) error {
 			_, err := l.Append(ctx, []ledger.Append{Fact(1, "never")})
 			return err
 		},
+		"Erase": func(ctx context.Context) error {
+			_, err := l.Erase(ctx, erasure(1, "never", 1, 7))
+			return err
+		},
 		"Facts":        func(ctx context.Context) error { _, err := l.Facts(ctx, Callee(1), 0); return err },
 		"LatestOfKind": func(ctx context.Context) error { _, _, err := l.LatestOfKind(ctx, 7, 0); return err },
 		"Entry":        func(ctx context.Context) error { _, err := l.Entry(ctx, 1); return err },

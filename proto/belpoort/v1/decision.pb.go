@@ -531,7 +531,7 @@ type Decision struct {
 	Mode Mode `protobuf:"varint,8,opt,name=mode,proto3,enum=belpoort.v1.Mode" json:"mode,omitempty"`
 	// How the call would be dialed.
 	Dialing Dialing `protobuf:"varint,9,opt,name=dialing,proto3,enum=belpoort.v1.Dialing" json:"dialing,omitempty"`
-	// The expected person, as the client named them. Empty: none named.
+	// A mark of the person whom the client expected, equal for the same words about the same callee; never the words. Empty: none named.
 	Person string `protobuf:"bytes,10,opt,name=person,proto3" json:"person,omitempty"`
 	// The verdict.
 	Verdict Verdict `protobuf:"varint,11,opt,name=verdict,proto3,enum=belpoort.v1.Verdict" json:"verdict,omitempty"`

@@ -1897,6 +1897,244 @@ func (x *ListEntry) GetLoadTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// States that the callee was erased: consents, relationships and requests of up to then count no more, whoever sends them
+// again. Recorded by EraseCallee only.
+type Erasure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it was erased.
+	EraseTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=erase_time,json=eraseTime,proto3" json:"erase_time,omitempty"`
+	// Why, in words that name nobody.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The credential that erased.
+	Client string `protobuf:"bytes,3,opt,name=client,proto3" json:"client,omitempty"`
+	// Date of birth, YYYY-MM-DD, of a person too young for some campaign, so that nobody forgets it. Empty: none.
+	Born          string `protobuf:"bytes,4,opt,name=born,proto3" json:"born,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Erasure) Reset() {
+	*x = Erasure{}
+	mi := &file_belpoort_v1_fact_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Erasure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Erasure) ProtoMessage() {}
+
+func (x *Erasure) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_fact_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Erasure.ProtoReflect.Descriptor instead.
+func (*Erasure) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Erasure) GetEraseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EraseTime
+	}
+	return nil
+}
+
+func (x *Erasure) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Erasure) GetClient() string {
+	if x != nil {
+		return x.Client
+	}
+	return ""
+}
+
+func (x *Erasure) GetBorn() string {
+	if x != nil {
+		return x.Born
+	}
+	return ""
+}
+
+// States that an objection is proposed to be corrected. Has no effect. Recorded by ProposeCorrection only.
+type CorrectionProposed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ledger position of the objection.
+	ObjectionPosition uint64 `protobuf:"varint,1,opt,name=objection_position,json=objectionPosition,proto3" json:"objection_position,omitempty"`
+	// When it was proposed.
+	ProposeTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=propose_time,json=proposeTime,proto3" json:"propose_time,omitempty"`
+	// Why the objection is a mistake.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The credential that proposed.
+	Client        string `protobuf:"bytes,4,opt,name=client,proto3" json:"client,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CorrectionProposed) Reset() {
+	*x = CorrectionProposed{}
+	mi := &file_belpoort_v1_fact_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CorrectionProposed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CorrectionProposed) ProtoMessage() {}
+
+func (x *CorrectionProposed) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_fact_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CorrectionProposed.ProtoReflect.Descriptor instead.
+func (*CorrectionProposed) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CorrectionProposed) GetObjectionPosition() uint64 {
+	if x != nil {
+		return x.ObjectionPosition
+	}
+	return 0
+}
+
+func (x *CorrectionProposed) GetProposeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ProposeTime
+	}
+	return nil
+}
+
+func (x *CorrectionProposed) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CorrectionProposed) GetClient() string {
+	if x != nil {
+		return x.Client
+	}
+	return ""
+}
+
+// States that an objection was recorded by mistake: from then on it does not stand. Recorded by ApproveCorrection only.
+type Correction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ledger position of the objection.
+	ObjectionPosition uint64 `protobuf:"varint,1,opt,name=objection_position,json=objectionPosition,proto3" json:"objection_position,omitempty"`
+	// Ledger position of the proposal.
+	ProposalPosition uint64 `protobuf:"varint,2,opt,name=proposal_position,json=proposalPosition,proto3" json:"proposal_position,omitempty"`
+	// When it was approved.
+	ApproveTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=approve_time,json=approveTime,proto3" json:"approve_time,omitempty"`
+	// Why the objection is a mistake.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The credential that proposed.
+	ProposedBy string `protobuf:"bytes,5,opt,name=proposed_by,json=proposedBy,proto3" json:"proposed_by,omitempty"`
+	// The credential that approved: another one.
+	ApprovedBy    string `protobuf:"bytes,6,opt,name=approved_by,json=approvedBy,proto3" json:"approved_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Correction) Reset() {
+	*x = Correction{}
+	mi := &file_belpoort_v1_fact_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Correction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Correction) ProtoMessage() {}
+
+func (x *Correction) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_fact_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Correction.ProtoReflect.Descriptor instead.
+func (*Correction) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Correction) GetObjectionPosition() uint64 {
+	if x != nil {
+		return x.ObjectionPosition
+	}
+	return 0
+}
+
+func (x *Correction) GetProposalPosition() uint64 {
+	if x != nil {
+		return x.ProposalPosition
+	}
+	return 0
+}
+
+func (x *Correction) GetApproveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ApproveTime
+	}
+	return nil
+}
+
+func (x *Correction) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Correction) GetProposedBy() string {
+	if x != nil {
+		return x.ProposedBy
+	}
+	return ""
+}
+
+func (x *Correction) GetApprovedBy() string {
+	if x != nil {
+		return x.ApprovedBy
+	}
+	return ""
+}
+
 // One immutable record about a callee.
 type Fact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1913,6 +2151,9 @@ type Fact struct {
 	//	*Fact_CallReport
 	//	*Fact_ListEntry
 	//	*Fact_ObjectionOffer
+	//	*Fact_Correction
+	//	*Fact_Erasure
+	//	*Fact_CorrectionProposed
 	Kind          isFact_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1920,7 +2161,7 @@ type Fact struct {
 
 func (x *Fact) Reset() {
 	*x = Fact{}
-	mi := &file_belpoort_v1_fact_proto_msgTypes[11]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1932,7 +2173,7 @@ func (x *Fact) String() string {
 func (*Fact) ProtoMessage() {}
 
 func (x *Fact) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_fact_proto_msgTypes[11]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1945,7 +2186,7 @@ func (x *Fact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fact.ProtoReflect.Descriptor instead.
 func (*Fact) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{11}
+	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Fact) GetKind() isFact_Kind {
@@ -2036,6 +2277,33 @@ func (x *Fact) GetObjectionOffer() *ObjectionOffer {
 	return nil
 }
 
+func (x *Fact) GetCorrection() *Correction {
+	if x != nil {
+		if x, ok := x.Kind.(*Fact_Correction); ok {
+			return x.Correction
+		}
+	}
+	return nil
+}
+
+func (x *Fact) GetErasure() *Erasure {
+	if x != nil {
+		if x, ok := x.Kind.(*Fact_Erasure); ok {
+			return x.Erasure
+		}
+	}
+	return nil
+}
+
+func (x *Fact) GetCorrectionProposed() *CorrectionProposed {
+	if x != nil {
+		if x, ok := x.Kind.(*Fact_CorrectionProposed); ok {
+			return x.CorrectionProposed
+		}
+	}
+	return nil
+}
+
 type isFact_Kind interface {
 	isFact_Kind()
 }
@@ -2085,6 +2353,21 @@ type Fact_ObjectionOffer struct {
 	ObjectionOffer *ObjectionOffer `protobuf:"bytes,20,opt,name=objection_offer,json=objectionOffer,proto3,oneof"`
 }
 
+type Fact_Correction struct {
+	// The correction of an objection.
+	Correction *Correction `protobuf:"bytes,21,opt,name=correction,proto3,oneof"`
+}
+
+type Fact_Erasure struct {
+	// An erasure.
+	Erasure *Erasure `protobuf:"bytes,22,opt,name=erasure,proto3,oneof"`
+}
+
+type Fact_CorrectionProposed struct {
+	// A proposal to correct an objection.
+	CorrectionProposed *CorrectionProposed `protobuf:"bytes,23,opt,name=correction_proposed,json=correctionProposed,proto3,oneof"`
+}
+
 func (*Fact_Subscriber) isFact_Kind() {}
 
 func (*Fact_Consent) isFact_Kind() {}
@@ -2103,6 +2386,12 @@ func (*Fact_ListEntry) isFact_Kind() {}
 
 func (*Fact_ObjectionOffer) isFact_Kind() {}
 
+func (*Fact_Correction) isFact_Kind() {}
+
+func (*Fact_Erasure) isFact_Kind() {}
+
+func (*Fact_CorrectionProposed) isFact_Kind() {}
+
 // A fact as the ledger holds it.
 type LedgerEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2115,14 +2404,16 @@ type LedgerEntry struct {
 	// The fact.
 	Fact *Fact `protobuf:"bytes,4,opt,name=fact,proto3" json:"fact,omitempty"`
 	// SHA-256 that chains this entry to the one before it.
-	Hash          []byte `protobuf:"bytes,5,opt,name=hash,proto3" json:"hash,omitempty"`
+	Hash []byte `protobuf:"bytes,5,opt,name=hash,proto3" json:"hash,omitempty"`
+	// The fact was erased and is absent.
+	Erased        bool `protobuf:"varint,6,opt,name=erased,proto3" json:"erased,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LedgerEntry) Reset() {
 	*x = LedgerEntry{}
-	mi := &file_belpoort_v1_fact_proto_msgTypes[12]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2134,7 +2425,7 @@ func (x *LedgerEntry) String() string {
 func (*LedgerEntry) ProtoMessage() {}
 
 func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_fact_proto_msgTypes[12]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2147,7 +2438,7 @@ func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerEntry.ProtoReflect.Descriptor instead.
 func (*LedgerEntry) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{12}
+	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LedgerEntry) GetPosition() uint64 {
@@ -2183,6 +2474,13 @@ func (x *LedgerEntry) GetHash() []byte {
 		return x.Hash
 	}
 	return nil
+}
+
+func (x *LedgerEntry) GetErased() bool {
+	if x != nil {
+		return x.Erased
+	}
+	return false
 }
 
 var File_belpoort_v1_fact_proto protoreflect.FileDescriptor
@@ -2293,7 +2591,28 @@ const file_belpoort_v1_fact_proto_rawDesc = "" +
 	"\x04list\x18\x01 \x01(\tR\x04list\x129\n" +
 	"\n" +
 	"since_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\x127\n" +
-	"\tload_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bloadTime\"\xab\x04\n" +
+	"\tload_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bloadTime\"\x88\x01\n" +
+	"\aErasure\x129\n" +
+	"\n" +
+	"erase_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\teraseTime\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06client\x18\x03 \x01(\tR\x06client\x12\x12\n" +
+	"\x04born\x18\x04 \x01(\tR\x04born\"\xb2\x01\n" +
+	"\x12CorrectionProposed\x12-\n" +
+	"\x12objection_position\x18\x01 \x01(\x04R\x11objectionPosition\x12=\n" +
+	"\fpropose_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vproposeTime\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06client\x18\x04 \x01(\tR\x06client\"\x81\x02\n" +
+	"\n" +
+	"Correction\x12-\n" +
+	"\x12objection_position\x18\x01 \x01(\x04R\x11objectionPosition\x12+\n" +
+	"\x11proposal_position\x18\x02 \x01(\x04R\x10proposalPosition\x12=\n" +
+	"\fapprove_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\vapproveTime\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1f\n" +
+	"\vproposed_by\x18\x05 \x01(\tR\n" +
+	"proposedBy\x12\x1f\n" +
+	"\vapproved_by\x18\x06 \x01(\tR\n" +
+	"approvedBy\"\xec\x05\n" +
 	"\x04Fact\x129\n" +
 	"\n" +
 	"subscriber\x18\x01 \x01(\v2\x17.belpoort.v1.SubscriberH\x00R\n" +
@@ -2309,8 +2628,13 @@ const file_belpoort_v1_fact_proto_rawDesc = "" +
 	"callReport\x127\n" +
 	"\n" +
 	"list_entry\x18\b \x01(\v2\x16.belpoort.v1.ListEntryH\x00R\tlistEntry\x12F\n" +
-	"\x0fobjection_offer\x18\x14 \x01(\v2\x1b.belpoort.v1.ObjectionOfferH\x00R\x0eobjectionOfferB\x06\n" +
-	"\x04kind\"\xc0\x01\n" +
+	"\x0fobjection_offer\x18\x14 \x01(\v2\x1b.belpoort.v1.ObjectionOfferH\x00R\x0eobjectionOffer\x129\n" +
+	"\n" +
+	"correction\x18\x15 \x01(\v2\x17.belpoort.v1.CorrectionH\x00R\n" +
+	"correction\x120\n" +
+	"\aerasure\x18\x16 \x01(\v2\x14.belpoort.v1.ErasureH\x00R\aerasure\x12R\n" +
+	"\x13correction_proposed\x18\x17 \x01(\v2\x1f.belpoort.v1.CorrectionProposedH\x00R\x12correctionProposedB\x06\n" +
+	"\x04kind\"\xd8\x01\n" +
 	"\vLedgerEntry\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x04R\bposition\x12;\n" +
 	"\vrecord_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -2318,7 +2642,8 @@ const file_belpoort_v1_fact_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12%\n" +
 	"\x04fact\x18\x04 \x01(\v2\x11.belpoort.v1.FactR\x04fact\x12\x12\n" +
-	"\x04hash\x18\x05 \x01(\fR\x04hash*\xf8\x01\n" +
+	"\x04hash\x18\x05 \x01(\fR\x04hash\x12\x16\n" +
+	"\x06erased\x18\x06 \x01(\bR\x06erased*\xf8\x01\n" +
 	"\x0eSubscriberKind\x12\x1f\n" +
 	"\x1bSUBSCRIBER_KIND_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eSUBSCRIBER_KIND_NATURAL_PERSON\x10\x01\x12\x1f\n" +
@@ -2419,7 +2744,7 @@ func file_belpoort_v1_fact_proto_rawDescGZIP() []byte {
 }
 
 var file_belpoort_v1_fact_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
-var file_belpoort_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_belpoort_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_belpoort_v1_fact_proto_goTypes = []any{
 	(SubscriberKind)(0),           // 0: belpoort.v1.SubscriberKind
 	(Channel)(0),                  // 1: belpoort.v1.Channel
@@ -2444,62 +2769,71 @@ var file_belpoort_v1_fact_proto_goTypes = []any{
 	(*CallReport)(nil),            // 20: belpoort.v1.CallReport
 	(*ObjectionOffer)(nil),        // 21: belpoort.v1.ObjectionOffer
 	(*ListEntry)(nil),             // 22: belpoort.v1.ListEntry
-	(*Fact)(nil),                  // 23: belpoort.v1.Fact
-	(*LedgerEntry)(nil),           // 24: belpoort.v1.LedgerEntry
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
-	(Purpose)(0),                  // 26: belpoort.v1.Purpose
+	(*Erasure)(nil),               // 23: belpoort.v1.Erasure
+	(*CorrectionProposed)(nil),    // 24: belpoort.v1.CorrectionProposed
+	(*Correction)(nil),            // 25: belpoort.v1.Correction
+	(*Fact)(nil),                  // 26: belpoort.v1.Fact
+	(*LedgerEntry)(nil),           // 27: belpoort.v1.LedgerEntry
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(Purpose)(0),                  // 29: belpoort.v1.Purpose
 }
 var file_belpoort_v1_fact_proto_depIdxs = []int32{
 	3,  // 0: belpoort.v1.Verification.method:type_name -> belpoort.v1.VerificationMethod
-	25, // 1: belpoort.v1.Verification.verify_time:type_name -> google.protobuf.Timestamp
+	28, // 1: belpoort.v1.Verification.verify_time:type_name -> google.protobuf.Timestamp
 	0,  // 2: belpoort.v1.Subscriber.kind:type_name -> belpoort.v1.SubscriberKind
-	25, // 3: belpoort.v1.Subscriber.since_time:type_name -> google.protobuf.Timestamp
+	28, // 3: belpoort.v1.Subscriber.since_time:type_name -> google.protobuf.Timestamp
 	1,  // 4: belpoort.v1.Consent.channels:type_name -> belpoort.v1.Channel
-	26, // 5: belpoort.v1.Consent.purposes:type_name -> belpoort.v1.Purpose
-	25, // 6: belpoort.v1.Consent.give_time:type_name -> google.protobuf.Timestamp
+	29, // 5: belpoort.v1.Consent.purposes:type_name -> belpoort.v1.Purpose
+	28, // 6: belpoort.v1.Consent.give_time:type_name -> google.protobuf.Timestamp
 	2,  // 7: belpoort.v1.Consent.method:type_name -> belpoort.v1.ConsentMethod
 	12, // 8: belpoort.v1.Consent.evidence:type_name -> belpoort.v1.Evidence
 	13, // 9: belpoort.v1.Consent.verified:type_name -> belpoort.v1.Verification
-	25, // 10: belpoort.v1.Consent.expire_time:type_name -> google.protobuf.Timestamp
-	25, // 11: belpoort.v1.Withdrawal.withdraw_time:type_name -> google.protobuf.Timestamp
+	28, // 10: belpoort.v1.Consent.expire_time:type_name -> google.protobuf.Timestamp
+	28, // 11: belpoort.v1.Withdrawal.withdraw_time:type_name -> google.protobuf.Timestamp
 	6,  // 12: belpoort.v1.Withdrawal.via:type_name -> belpoort.v1.Via
 	4,  // 13: belpoort.v1.Relationship.kind:type_name -> belpoort.v1.RelationshipKind
-	25, // 14: belpoort.v1.Relationship.start_time:type_name -> google.protobuf.Timestamp
-	25, // 15: belpoort.v1.Relationship.end_time:type_name -> google.protobuf.Timestamp
+	28, // 14: belpoort.v1.Relationship.start_time:type_name -> google.protobuf.Timestamp
+	28, // 15: belpoort.v1.Relationship.end_time:type_name -> google.protobuf.Timestamp
 	5,  // 16: belpoort.v1.Relationship.number_source:type_name -> belpoort.v1.NumberSource
-	25, // 17: belpoort.v1.CallRequest.request_time:type_name -> google.protobuf.Timestamp
-	25, // 18: belpoort.v1.CallRequest.call_time:type_name -> google.protobuf.Timestamp
+	28, // 17: belpoort.v1.CallRequest.request_time:type_name -> google.protobuf.Timestamp
+	28, // 18: belpoort.v1.CallRequest.call_time:type_name -> google.protobuf.Timestamp
 	12, // 19: belpoort.v1.CallRequest.evidence:type_name -> belpoort.v1.Evidence
-	25, // 20: belpoort.v1.Objection.object_time:type_name -> google.protobuf.Timestamp
+	28, // 20: belpoort.v1.Objection.object_time:type_name -> google.protobuf.Timestamp
 	6,  // 21: belpoort.v1.Objection.via:type_name -> belpoort.v1.Via
 	7,  // 22: belpoort.v1.Objection.scope:type_name -> belpoort.v1.ObjectionScope
 	8,  // 23: belpoort.v1.Objection.by:type_name -> belpoort.v1.ObjectedBy
-	25, // 24: belpoort.v1.CallReport.dial_time:type_name -> google.protobuf.Timestamp
+	28, // 24: belpoort.v1.CallReport.dial_time:type_name -> google.protobuf.Timestamp
 	9,  // 25: belpoort.v1.CallReport.outcome:type_name -> belpoort.v1.Outcome
-	25, // 26: belpoort.v1.CallReport.end_time:type_name -> google.protobuf.Timestamp
+	28, // 26: belpoort.v1.CallReport.end_time:type_name -> google.protobuf.Timestamp
 	10, // 27: belpoort.v1.CallReport.offer_how:type_name -> belpoort.v1.OfferHow
 	11, // 28: belpoort.v1.CallReport.offer_result:type_name -> belpoort.v1.OfferResult
-	25, // 29: belpoort.v1.ObjectionOffer.offer_time:type_name -> google.protobuf.Timestamp
+	28, // 29: belpoort.v1.ObjectionOffer.offer_time:type_name -> google.protobuf.Timestamp
 	10, // 30: belpoort.v1.ObjectionOffer.how:type_name -> belpoort.v1.OfferHow
 	11, // 31: belpoort.v1.ObjectionOffer.result:type_name -> belpoort.v1.OfferResult
-	25, // 32: belpoort.v1.ListEntry.since_time:type_name -> google.protobuf.Timestamp
-	25, // 33: belpoort.v1.ListEntry.load_time:type_name -> google.protobuf.Timestamp
-	14, // 34: belpoort.v1.Fact.subscriber:type_name -> belpoort.v1.Subscriber
-	15, // 35: belpoort.v1.Fact.consent:type_name -> belpoort.v1.Consent
-	16, // 36: belpoort.v1.Fact.withdrawal:type_name -> belpoort.v1.Withdrawal
-	17, // 37: belpoort.v1.Fact.relationship:type_name -> belpoort.v1.Relationship
-	18, // 38: belpoort.v1.Fact.call_request:type_name -> belpoort.v1.CallRequest
-	19, // 39: belpoort.v1.Fact.objection:type_name -> belpoort.v1.Objection
-	20, // 40: belpoort.v1.Fact.call_report:type_name -> belpoort.v1.CallReport
-	22, // 41: belpoort.v1.Fact.list_entry:type_name -> belpoort.v1.ListEntry
-	21, // 42: belpoort.v1.Fact.objection_offer:type_name -> belpoort.v1.ObjectionOffer
-	25, // 43: belpoort.v1.LedgerEntry.record_time:type_name -> google.protobuf.Timestamp
-	23, // 44: belpoort.v1.LedgerEntry.fact:type_name -> belpoort.v1.Fact
-	45, // [45:45] is the sub-list for method output_type
-	45, // [45:45] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	28, // 32: belpoort.v1.ListEntry.since_time:type_name -> google.protobuf.Timestamp
+	28, // 33: belpoort.v1.ListEntry.load_time:type_name -> google.protobuf.Timestamp
+	28, // 34: belpoort.v1.Erasure.erase_time:type_name -> google.protobuf.Timestamp
+	28, // 35: belpoort.v1.CorrectionProposed.propose_time:type_name -> google.protobuf.Timestamp
+	28, // 36: belpoort.v1.Correction.approve_time:type_name -> google.protobuf.Timestamp
+	14, // 37: belpoort.v1.Fact.subscriber:type_name -> belpoort.v1.Subscriber
+	15, // 38: belpoort.v1.Fact.consent:type_name -> belpoort.v1.Consent
+	16, // 39: belpoort.v1.Fact.withdrawal:type_name -> belpoort.v1.Withdrawal
+	17, // 40: belpoort.v1.Fact.relationship:type_name -> belpoort.v1.Relationship
+	18, // 41: belpoort.v1.Fact.call_request:type_name -> belpoort.v1.CallRequest
+	19, // 42: belpoort.v1.Fact.objection:type_name -> belpoort.v1.Objection
+	20, // 43: belpoort.v1.Fact.call_report:type_name -> belpoort.v1.CallReport
+	22, // 44: belpoort.v1.Fact.list_entry:type_name -> belpoort.v1.ListEntry
+	21, // 45: belpoort.v1.Fact.objection_offer:type_name -> belpoort.v1.ObjectionOffer
+	25, // 46: belpoort.v1.Fact.correction:type_name -> belpoort.v1.Correction
+	23, // 47: belpoort.v1.Fact.erasure:type_name -> belpoort.v1.Erasure
+	24, // 48: belpoort.v1.Fact.correction_proposed:type_name -> belpoort.v1.CorrectionProposed
+	28, // 49: belpoort.v1.LedgerEntry.record_time:type_name -> google.protobuf.Timestamp
+	26, // 50: belpoort.v1.LedgerEntry.fact:type_name -> belpoort.v1.Fact
+	51, // [51:51] is the sub-list for method output_type
+	51, // [51:51] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_belpoort_v1_fact_proto_init() }
@@ -2508,7 +2842,7 @@ func file_belpoort_v1_fact_proto_init() {
 		return
 	}
 	file_belpoort_v1_catalogue_proto_init()
-	file_belpoort_v1_fact_proto_msgTypes[11].OneofWrappers = []any{
+	file_belpoort_v1_fact_proto_msgTypes[14].OneofWrappers = []any{
 		(*Fact_Subscriber)(nil),
 		(*Fact_Consent)(nil),
 		(*Fact_Withdrawal)(nil),
@@ -2518,6 +2852,9 @@ func file_belpoort_v1_fact_proto_init() {
 		(*Fact_CallReport)(nil),
 		(*Fact_ListEntry)(nil),
 		(*Fact_ObjectionOffer)(nil),
+		(*Fact_Correction)(nil),
+		(*Fact_Erasure)(nil),
+		(*Fact_CorrectionProposed)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2525,7 +2862,7 @@ func file_belpoort_v1_fact_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_belpoort_v1_fact_proto_rawDesc), len(file_belpoort_v1_fact_proto_rawDesc)),
 			NumEnums:      12,
-			NumMessages:   13,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -34,6 +34,8 @@ const (
 	ObjectionState_OBJECTION_STATE_IN_FORCE ObjectionState = 1
 	// Kept safely, in force on this node, on its way to the others.
 	ObjectionState_OBJECTION_STATE_PENDING ObjectionState = 2
+	// Recorded by mistake and corrected: it does not stand.
+	ObjectionState_OBJECTION_STATE_CORRECTED ObjectionState = 3
 )
 
 // Enum value maps for ObjectionState.
@@ -42,11 +44,13 @@ var (
 		0: "OBJECTION_STATE_UNSPECIFIED",
 		1: "OBJECTION_STATE_IN_FORCE",
 		2: "OBJECTION_STATE_PENDING",
+		3: "OBJECTION_STATE_CORRECTED",
 	}
 	ObjectionState_value = map[string]int32{
 		"OBJECTION_STATE_UNSPECIFIED": 0,
 		"OBJECTION_STATE_IN_FORCE":    1,
 		"OBJECTION_STATE_PENDING":     2,
+		"OBJECTION_STATE_CORRECTED":   3,
 	}
 )
 
@@ -605,9 +609,11 @@ type GetObjectionResponse struct {
 	// When it was recorded.
 	RecordTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=record_time,json=recordTime,proto3" json:"record_time,omitempty"`
 	// The callee token.
-	CalleeToken   string `protobuf:"bytes,5,opt,name=callee_token,json=calleeToken,proto3" json:"callee_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	CalleeToken string `protobuf:"bytes,5,opt,name=callee_token,json=calleeToken,proto3" json:"callee_token,omitempty"`
+	// Ledger position of the correction. 0: none.
+	CorrectionPosition uint64 `protobuf:"varint,6,opt,name=correction_position,json=correctionPosition,proto3" json:"correction_position,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *GetObjectionResponse) Reset() {
@@ -675,6 +681,260 @@ func (x *GetObjectionResponse) GetCalleeToken() string {
 	return ""
 }
 
+func (x *GetObjectionResponse) GetCorrectionPosition() uint64 {
+	if x != nil {
+		return x.CorrectionPosition
+	}
+	return 0
+}
+
+// Asks to correct an objection.
+type ProposeCorrectionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The objection's receipt, in any spelling in which it may have been read back. Required.
+	Receipt string `protobuf:"bytes,1,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	// Why the objection is a mistake, 1 to 500 bytes, in words that name nobody. Required.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Makes the write happen once, 1 to 128 bytes. Required. A repeat with other content fails with ALREADY_EXISTS.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProposeCorrectionRequest) Reset() {
+	*x = ProposeCorrectionRequest{}
+	mi := &file_belpoort_v1_objection_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposeCorrectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposeCorrectionRequest) ProtoMessage() {}
+
+func (x *ProposeCorrectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_objection_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposeCorrectionRequest.ProtoReflect.Descriptor instead.
+func (*ProposeCorrectionRequest) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_objection_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ProposeCorrectionRequest) GetReceipt() string {
+	if x != nil {
+		return x.Receipt
+	}
+	return ""
+}
+
+func (x *ProposeCorrectionRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ProposeCorrectionRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// Tells that the correction is proposed.
+type ProposeCorrectionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What another credential approves.
+	CorrectionId string `protobuf:"bytes,1,opt,name=correction_id,json=correctionId,proto3" json:"correction_id,omitempty"`
+	// Ledger position of the proposal.
+	Position uint64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	// Until when it may be approved.
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProposeCorrectionResponse) Reset() {
+	*x = ProposeCorrectionResponse{}
+	mi := &file_belpoort_v1_objection_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposeCorrectionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposeCorrectionResponse) ProtoMessage() {}
+
+func (x *ProposeCorrectionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_objection_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposeCorrectionResponse.ProtoReflect.Descriptor instead.
+func (*ProposeCorrectionResponse) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_objection_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ProposeCorrectionResponse) GetCorrectionId() string {
+	if x != nil {
+		return x.CorrectionId
+	}
+	return ""
+}
+
+func (x *ProposeCorrectionResponse) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *ProposeCorrectionResponse) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+// Approves a correction.
+type ApproveCorrectionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What ProposeCorrection answered. Required.
+	CorrectionId string `protobuf:"bytes,1,opt,name=correction_id,json=correctionId,proto3" json:"correction_id,omitempty"`
+	// Makes the write happen once, 1 to 128 bytes. Required.
+	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApproveCorrectionRequest) Reset() {
+	*x = ApproveCorrectionRequest{}
+	mi := &file_belpoort_v1_objection_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApproveCorrectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApproveCorrectionRequest) ProtoMessage() {}
+
+func (x *ApproveCorrectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_objection_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApproveCorrectionRequest.ProtoReflect.Descriptor instead.
+func (*ApproveCorrectionRequest) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_objection_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ApproveCorrectionRequest) GetCorrectionId() string {
+	if x != nil {
+		return x.CorrectionId
+	}
+	return ""
+}
+
+func (x *ApproveCorrectionRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// Tells that the objection does not stand any more.
+type ApproveCorrectionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ledger position of the correction.
+	Position uint64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
+	// Ledger position of the objection.
+	ObjectionPosition uint64 `protobuf:"varint,2,opt,name=objection_position,json=objectionPosition,proto3" json:"objection_position,omitempty"`
+	// When it was recorded.
+	RecordTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=record_time,json=recordTime,proto3" json:"record_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApproveCorrectionResponse) Reset() {
+	*x = ApproveCorrectionResponse{}
+	mi := &file_belpoort_v1_objection_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApproveCorrectionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApproveCorrectionResponse) ProtoMessage() {}
+
+func (x *ApproveCorrectionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_objection_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApproveCorrectionResponse.ProtoReflect.Descriptor instead.
+func (*ApproveCorrectionResponse) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_objection_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ApproveCorrectionResponse) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *ApproveCorrectionResponse) GetObjectionPosition() uint64 {
+	if x != nil {
+		return x.ObjectionPosition
+	}
+	return 0
+}
+
+func (x *ApproveCorrectionResponse) GetRecordTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RecordTime
+	}
+	return nil
+}
+
 var File_belpoort_v1_objection_proto protoreflect.FileDescriptor
 
 const file_belpoort_v1_objection_proto_rawDesc = "" +
@@ -727,22 +987,45 @@ const file_belpoort_v1_objection_proto_rawDesc = "" +
 	"\x0fobjection_state\x18\x06 \x01(\x0e2\x1b.belpoort.v1.ObjectionStateR\x0eobjectionState\x12-\n" +
 	"\x12objection_position\x18\a \x01(\x04R\x11objectionPosition\"/\n" +
 	"\x13GetObjectionRequest\x12\x18\n" +
-	"\areceipt\x18\x01 \x01(\tR\areceipt\"\xfb\x01\n" +
+	"\areceipt\x18\x01 \x01(\tR\areceipt\"\xac\x02\n" +
 	"\x14GetObjectionResponse\x124\n" +
 	"\tobjection\x18\x01 \x01(\v2\x16.belpoort.v1.ObjectionR\tobjection\x121\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1b.belpoort.v1.ObjectionStateR\x05state\x12\x1a\n" +
 	"\bposition\x18\x03 \x01(\x04R\bposition\x12;\n" +
 	"\vrecord_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"recordTime\x12!\n" +
-	"\fcallee_token\x18\x05 \x01(\tR\vcalleeToken*l\n" +
+	"\fcallee_token\x18\x05 \x01(\tR\vcalleeToken\x12/\n" +
+	"\x13correction_position\x18\x06 \x01(\x04R\x12correctionPosition\"k\n" +
+	"\x18ProposeCorrectionRequest\x12\x18\n" +
+	"\areceipt\x18\x01 \x01(\tR\areceipt\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"\x99\x01\n" +
+	"\x19ProposeCorrectionResponse\x12#\n" +
+	"\rcorrection_id\x18\x01 \x01(\tR\fcorrectionId\x12\x1a\n" +
+	"\bposition\x18\x02 \x01(\x04R\bposition\x12;\n" +
+	"\vexpire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\"^\n" +
+	"\x18ApproveCorrectionRequest\x12#\n" +
+	"\rcorrection_id\x18\x01 \x01(\tR\fcorrectionId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\"\xa3\x01\n" +
+	"\x19ApproveCorrectionResponse\x12\x1a\n" +
+	"\bposition\x18\x01 \x01(\x04R\bposition\x12-\n" +
+	"\x12objection_position\x18\x02 \x01(\x04R\x11objectionPosition\x12;\n" +
+	"\vrecord_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"recordTime*\x8b\x01\n" +
 	"\x0eObjectionState\x12\x1f\n" +
 	"\x1bOBJECTION_STATE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18OBJECTION_STATE_IN_FORCE\x10\x01\x12\x1b\n" +
-	"\x17OBJECTION_STATE_PENDING\x10\x022\xb8\x02\n" +
+	"\x17OBJECTION_STATE_PENDING\x10\x02\x12\x1d\n" +
+	"\x19OBJECTION_STATE_CORRECTED\x10\x032\x80\x04\n" +
 	"\x10ObjectionService\x12b\n" +
 	"\x11RegisterObjection\x12%.belpoort.v1.RegisterObjectionRequest\x1a&.belpoort.v1.RegisterObjectionResponse\x12k\n" +
 	"\x14RecordObjectionOffer\x12(.belpoort.v1.RecordObjectionOfferRequest\x1a).belpoort.v1.RecordObjectionOfferResponse\x12S\n" +
-	"\fGetObjection\x12 .belpoort.v1.GetObjectionRequest\x1a!.belpoort.v1.GetObjectionResponseB;Z9github.com/belpoort/belpoort/proto/belpoort/v1;belpoortv1b\x06proto3"
+	"\fGetObjection\x12 .belpoort.v1.GetObjectionRequest\x1a!.belpoort.v1.GetObjectionResponse\x12b\n" +
+	"\x11ProposeCorrection\x12%.belpoort.v1.ProposeCorrectionRequest\x1a&.belpoort.v1.ProposeCorrectionResponse\x12b\n" +
+	"\x11ApproveCorrection\x12%.belpoort.v1.ApproveCorrectionRequest\x1a&.belpoort.v1.ApproveCorrectionResponseB;Z9github.com/belpoort/belpoort/proto/belpoort/v1;belpoortv1b\x06proto3"
 
 var (
 	file_belpoort_v1_objection_proto_rawDescOnce sync.Once
@@ -757,7 +1040,7 @@ func file_belpoort_v1_objection_proto_rawDescGZIP() []byte {
 }
 
 var file_belpoort_v1_objection_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_belpoort_v1_objection_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_belpoort_v1_objection_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_belpoort_v1_objection_proto_goTypes = []any{
 	(ObjectionState)(0),                  // 0: belpoort.v1.ObjectionState
 	(*RegisterObjectionRequest)(nil),     // 1: belpoort.v1.RegisterObjectionRequest
@@ -766,43 +1049,53 @@ var file_belpoort_v1_objection_proto_goTypes = []any{
 	(*RecordObjectionOfferResponse)(nil), // 4: belpoort.v1.RecordObjectionOfferResponse
 	(*GetObjectionRequest)(nil),          // 5: belpoort.v1.GetObjectionRequest
 	(*GetObjectionResponse)(nil),         // 6: belpoort.v1.GetObjectionResponse
-	(Via)(0),                             // 7: belpoort.v1.Via
-	(ObjectionScope)(0),                  // 8: belpoort.v1.ObjectionScope
-	(ObjectedBy)(0),                      // 9: belpoort.v1.ObjectedBy
-	(*timestamppb.Timestamp)(nil),        // 10: google.protobuf.Timestamp
-	(OfferHow)(0),                        // 11: belpoort.v1.OfferHow
-	(OfferResult)(0),                     // 12: belpoort.v1.OfferResult
-	(IvrDigit_Meaning)(0),                // 13: belpoort.v1.IvrDigit.Meaning
-	(*Objection)(nil),                    // 14: belpoort.v1.Objection
+	(*ProposeCorrectionRequest)(nil),     // 7: belpoort.v1.ProposeCorrectionRequest
+	(*ProposeCorrectionResponse)(nil),    // 8: belpoort.v1.ProposeCorrectionResponse
+	(*ApproveCorrectionRequest)(nil),     // 9: belpoort.v1.ApproveCorrectionRequest
+	(*ApproveCorrectionResponse)(nil),    // 10: belpoort.v1.ApproveCorrectionResponse
+	(Via)(0),                             // 11: belpoort.v1.Via
+	(ObjectionScope)(0),                  // 12: belpoort.v1.ObjectionScope
+	(ObjectedBy)(0),                      // 13: belpoort.v1.ObjectedBy
+	(*timestamppb.Timestamp)(nil),        // 14: google.protobuf.Timestamp
+	(OfferHow)(0),                        // 15: belpoort.v1.OfferHow
+	(OfferResult)(0),                     // 16: belpoort.v1.OfferResult
+	(IvrDigit_Meaning)(0),                // 17: belpoort.v1.IvrDigit.Meaning
+	(*Objection)(nil),                    // 18: belpoort.v1.Objection
 }
 var file_belpoort_v1_objection_proto_depIdxs = []int32{
-	7,  // 0: belpoort.v1.RegisterObjectionRequest.via:type_name -> belpoort.v1.Via
-	8,  // 1: belpoort.v1.RegisterObjectionRequest.scope:type_name -> belpoort.v1.ObjectionScope
-	9,  // 2: belpoort.v1.RegisterObjectionRequest.by:type_name -> belpoort.v1.ObjectedBy
-	10, // 3: belpoort.v1.RegisterObjectionRequest.object_time:type_name -> google.protobuf.Timestamp
+	11, // 0: belpoort.v1.RegisterObjectionRequest.via:type_name -> belpoort.v1.Via
+	12, // 1: belpoort.v1.RegisterObjectionRequest.scope:type_name -> belpoort.v1.ObjectionScope
+	13, // 2: belpoort.v1.RegisterObjectionRequest.by:type_name -> belpoort.v1.ObjectedBy
+	14, // 3: belpoort.v1.RegisterObjectionRequest.object_time:type_name -> google.protobuf.Timestamp
 	0,  // 4: belpoort.v1.RegisterObjectionResponse.state:type_name -> belpoort.v1.ObjectionState
-	10, // 5: belpoort.v1.RegisterObjectionResponse.record_time:type_name -> google.protobuf.Timestamp
-	7,  // 6: belpoort.v1.RecordObjectionOfferRequest.via:type_name -> belpoort.v1.Via
-	11, // 7: belpoort.v1.RecordObjectionOfferRequest.how:type_name -> belpoort.v1.OfferHow
-	12, // 8: belpoort.v1.RecordObjectionOfferRequest.result:type_name -> belpoort.v1.OfferResult
-	10, // 9: belpoort.v1.RecordObjectionOfferRequest.offer_time:type_name -> google.protobuf.Timestamp
-	12, // 10: belpoort.v1.RecordObjectionOfferResponse.result:type_name -> belpoort.v1.OfferResult
-	13, // 11: belpoort.v1.RecordObjectionOfferResponse.meaning:type_name -> belpoort.v1.IvrDigit.Meaning
+	14, // 5: belpoort.v1.RegisterObjectionResponse.record_time:type_name -> google.protobuf.Timestamp
+	11, // 6: belpoort.v1.RecordObjectionOfferRequest.via:type_name -> belpoort.v1.Via
+	15, // 7: belpoort.v1.RecordObjectionOfferRequest.how:type_name -> belpoort.v1.OfferHow
+	16, // 8: belpoort.v1.RecordObjectionOfferRequest.result:type_name -> belpoort.v1.OfferResult
+	14, // 9: belpoort.v1.RecordObjectionOfferRequest.offer_time:type_name -> google.protobuf.Timestamp
+	16, // 10: belpoort.v1.RecordObjectionOfferResponse.result:type_name -> belpoort.v1.OfferResult
+	17, // 11: belpoort.v1.RecordObjectionOfferResponse.meaning:type_name -> belpoort.v1.IvrDigit.Meaning
 	0,  // 12: belpoort.v1.RecordObjectionOfferResponse.objection_state:type_name -> belpoort.v1.ObjectionState
-	14, // 13: belpoort.v1.GetObjectionResponse.objection:type_name -> belpoort.v1.Objection
+	18, // 13: belpoort.v1.GetObjectionResponse.objection:type_name -> belpoort.v1.Objection
 	0,  // 14: belpoort.v1.GetObjectionResponse.state:type_name -> belpoort.v1.ObjectionState
-	10, // 15: belpoort.v1.GetObjectionResponse.record_time:type_name -> google.protobuf.Timestamp
-	1,  // 16: belpoort.v1.ObjectionService.RegisterObjection:input_type -> belpoort.v1.RegisterObjectionRequest
-	3,  // 17: belpoort.v1.ObjectionService.RecordObjectionOffer:input_type -> belpoort.v1.RecordObjectionOfferRequest
-	5,  // 18: belpoort.v1.ObjectionService.GetObjection:input_type -> belpoort.v1.GetObjectionRequest
-	2,  // 19: belpoort.v1.ObjectionService.RegisterObjection:output_type -> belpoort.v1.RegisterObjectionResponse
-	4,  // 20: belpoort.v1.ObjectionService.RecordObjectionOffer:output_type -> belpoort.v1.RecordObjectionOfferResponse
-	6,  // 21: belpoort.v1.ObjectionService.GetObjection:output_type -> belpoort.v1.GetObjectionResponse
-	19, // [19:22] is the sub-list for method output_type
-	16, // [16:19] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	14, // 15: belpoort.v1.GetObjectionResponse.record_time:type_name -> google.protobuf.Timestamp
+	14, // 16: belpoort.v1.ProposeCorrectionResponse.expire_time:type_name -> google.protobuf.Timestamp
+	14, // 17: belpoort.v1.ApproveCorrectionResponse.record_time:type_name -> google.protobuf.Timestamp
+	1,  // 18: belpoort.v1.ObjectionService.RegisterObjection:input_type -> belpoort.v1.RegisterObjectionRequest
+	3,  // 19: belpoort.v1.ObjectionService.RecordObjectionOffer:input_type -> belpoort.v1.RecordObjectionOfferRequest
+	5,  // 20: belpoort.v1.ObjectionService.GetObjection:input_type -> belpoort.v1.GetObjectionRequest
+	7,  // 21: belpoort.v1.ObjectionService.ProposeCorrection:input_type -> belpoort.v1.ProposeCorrectionRequest
+	9,  // 22: belpoort.v1.ObjectionService.ApproveCorrection:input_type -> belpoort.v1.ApproveCorrectionRequest
+	2,  // 23: belpoort.v1.ObjectionService.RegisterObjection:output_type -> belpoort.v1.RegisterObjectionResponse
+	4,  // 24: belpoort.v1.ObjectionService.RecordObjectionOffer:output_type -> belpoort.v1.RecordObjectionOfferResponse
+	6,  // 25: belpoort.v1.ObjectionService.GetObjection:output_type -> belpoort.v1.GetObjectionResponse
+	8,  // 26: belpoort.v1.ObjectionService.ProposeCorrection:output_type -> belpoort.v1.ProposeCorrectionResponse
+	10, // 27: belpoort.v1.ObjectionService.ApproveCorrection:output_type -> belpoort.v1.ApproveCorrectionResponse
+	23, // [23:28] is the sub-list for method output_type
+	18, // [18:23] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_belpoort_v1_objection_proto_init() }
@@ -818,7 +1111,7 @@ func file_belpoort_v1_objection_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_belpoort_v1_objection_proto_rawDesc), len(file_belpoort_v1_objection_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

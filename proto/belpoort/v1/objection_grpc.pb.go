@@ -24,6 +24,8 @@ const (
 	ObjectionService_RegisterObjection_FullMethodName    = "/belpoort.v1.ObjectionService/RegisterObjection"
 	ObjectionService_RecordObjectionOffer_FullMethodName = "/belpoort.v1.ObjectionService/RecordObjectionOffer"
 	ObjectionService_GetObjection_FullMethodName         = "/belpoort.v1.ObjectionService/GetObjection"
+	ObjectionService_ProposeCorrection_FullMethodName    = "/belpoort.v1.ObjectionService/ProposeCorrection"
+	ObjectionService_ApproveCorrection_FullMethodName    = "/belpoort.v1.ObjectionService/ApproveCorrection"
 )
 
 // ObjectionServiceClient is the client API for ObjectionService service.
@@ -42,6 +44,12 @@ type ObjectionServiceClient interface {
 	RecordObjectionOffer(ctx context.Context, in *RecordObjectionOfferRequest, opts ...grpc.CallOption) (*RecordObjectionOfferResponse, error)
 	// Returns an objection by its receipt. NOT_FOUND when no objection has it.
 	GetObjection(ctx context.Context, in *GetObjectionRequest, opts ...grpc.CallOption) (*GetObjectionResponse, error)
+	// Proposes to correct an objection that was recorded by mistake. Has no effect until somebody else approves it, within 30
+	// days. Idempotent by `request_id`.
+	ProposeCorrection(ctx context.Context, in *ProposeCorrectionRequest, opts ...grpc.CallOption) (*ProposeCorrectionResponse, error)
+	// Approves a correction that another credential proposed: from then on the objection does not stand. Both stay in history.
+	// Idempotent by `request_id`.
+	ApproveCorrection(ctx context.Context, in *ApproveCorrectionRequest, opts ...grpc.CallOption) (*ApproveCorrectionResponse, error)
 }
 
 type objectionServiceClient struct {
@@ -82,6 +90,26 @@ func (c *objectionServiceClient) GetObjection(ctx context.Context, in *GetObject
 	return out, nil
 }
 
+func (c *objectionServiceClient) ProposeCorrection(ctx context.Context, in *ProposeCorrectionRequest, opts ...grpc.CallOption) (*ProposeCorrectionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ProposeCorrectionResponse)
+	err := c.cc.Invoke(ctx, ObjectionService_ProposeCorrection_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *objectionServiceClient) ApproveCorrection(ctx context.Context, in *ApproveCorrectionRequest, opts ...grpc.CallOption) (*ApproveCorrectionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ApproveCorrectionResponse)
+	err := c.cc.Invoke(ctx, ObjectionService_ApproveCorrection_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ObjectionServiceServer is the server API for ObjectionService service.
 // All implementations must embed UnimplementedObjectionServiceServer
 // for forward compatibility.
@@ -98,6 +126,12 @@ type ObjectionServiceServer interface {
 	RecordObjectionOffer(context.Context, *RecordObjectionOfferRequest) (*RecordObjectionOfferResponse, error)
 	// Returns an objection by its receipt. NOT_FOUND when no objection has it.
 	GetObjection(context.Context, *GetObjectionRequest) (*GetObjectionResponse, error)
+	// Proposes to correct an objection that was recorded by mistake. Has no effect until somebody else approves it, within 30
+	// days. Idempotent by `request_id`.
+	ProposeCorrection(context.Context, *ProposeCorrectionRequest) (*ProposeCorrectionResponse, error)
+	// Approves a correction that another credential proposed: from then on the objection does not stand. Both stay in history.
+	// Idempotent by `request_id`.
+	ApproveCorrection(context.Context, *ApproveCorrectionRequest) (*ApproveCorrectionResponse, error)
 	mustEmbedUnimplementedObjectionServiceServer()
 }
 
@@ -116,6 +150,12 @@ func (UnimplementedObjectionServiceServer) RecordObjectionOffer(context.Context,
 }
 func (UnimplementedObjectionServiceServer) GetObjection(context.Context, *GetObjectionRequest) (*GetObjectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetObjection not implemented")
+}
+func (UnimplementedObjectionServiceServer) ProposeCorrection(context.Context, *ProposeCorrectionRequest) (*ProposeCorrectionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ProposeCorrection not implemented")
+}
+func (UnimplementedObjectionServiceServer) ApproveCorrection(context.Context, *ApproveCorrectionRequest) (*ApproveCorrectionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ApproveCorrection not implemented")
 }
 func (UnimplementedObjectionServiceServer) mustEmbedUnimplementedObjectionServiceServer() {}
 func (UnimplementedObjectionServiceServer) testEmbeddedByValue()                          {}
@@ -192,6 +232,42 @@ func _ObjectionService_GetObjection_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ObjectionService_ProposeCorrection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ProposeCorrectionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ObjectionServiceServer).ProposeCorrection(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ObjectionService_ProposeCorrection_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ObjectionServiceServer).ProposeCorrection(ctx, req.(*ProposeCorrectionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ObjectionService_ApproveCorrection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ApproveCorrectionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ObjectionServiceServer).ApproveCorrection(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ObjectionService_ApproveCorrection_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ObjectionServiceServer).ApproveCorrection(ctx, req.(*ApproveCorrectionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ObjectionService_ServiceDesc is the grpc.ServiceDesc for ObjectionService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -210,6 +286,14 @@ var ObjectionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetObjection",
 			Handler:    _ObjectionService_GetObjection_Handler,
+		},
+		{
+			MethodName: "ProposeCorrection",
+			Handler:    _ObjectionService_ProposeCorrection_Handler,
+		},
+		{
+			MethodName: "ApproveCorrection",
+			Handler:    _ObjectionService_ApproveCorrection_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

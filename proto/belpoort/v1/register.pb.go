@@ -11,6 +11,7 @@ package belpoortv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -466,10 +467,12 @@ func (x *GetCalleeResponse) GetDecisions() []*Decision {
 // Asks to erase a number.
 type EraseCalleeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The number.
+	// The number, as people write it; at most 40 bytes. Required.
 	Callee string `protobuf:"bytes,1,opt,name=callee,proto3" json:"callee,omitempty"`
-	// Makes the write happen once.
-	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Makes the write happen once, 1 to 128 bytes. Required. A repeat with other content fails with ALREADY_EXISTS.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Why, at most 500 bytes; it stays, so it must name nobody.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -518,11 +521,26 @@ func (x *EraseCalleeRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *EraseCalleeRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Tells that the number is erased.
 type EraseCalleeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Ledger position of the erasure.
-	Position      uint64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
+	Position uint64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
+	// When it was recorded.
+	RecordTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=record_time,json=recordTime,proto3" json:"record_time,omitempty"`
+	// The callee token.
+	CalleeToken string `protobuf:"bytes,3,opt,name=callee_token,json=calleeToken,proto3" json:"callee_token,omitempty"`
+	// How many facts were erased.
+	Erased uint32 `protobuf:"varint,4,opt,name=erased,proto3" json:"erased,omitempty"`
+	// How many facts stay.
+	Kept          uint32 `protobuf:"varint,5,opt,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -564,11 +582,39 @@ func (x *EraseCalleeResponse) GetPosition() uint64 {
 	return 0
 }
 
+func (x *EraseCalleeResponse) GetRecordTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RecordTime
+	}
+	return nil
+}
+
+func (x *EraseCalleeResponse) GetCalleeToken() string {
+	if x != nil {
+		return x.CalleeToken
+	}
+	return ""
+}
+
+func (x *EraseCalleeResponse) GetErased() uint32 {
+	if x != nil {
+		return x.Erased
+	}
+	return 0
+}
+
+func (x *EraseCalleeResponse) GetKept() uint32 {
+	if x != nil {
+		return x.Kept
+	}
+	return 0
+}
+
 var File_belpoort_v1_register_proto protoreflect.FileDescriptor
 
 const file_belpoort_v1_register_proto_rawDesc = "" +
 	"\n" +
-	"\x1abelpoort/v1/register.proto\x12\vbelpoort.v1\x1a\x1abelpoort/v1/decision.proto\x1a\x16belpoort/v1/fact.proto\"q\n" +
+	"\x1abelpoort/v1/register.proto\x12\vbelpoort.v1\x1a\x1abelpoort/v1/decision.proto\x1a\x16belpoort/v1/fact.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"q\n" +
 	"\x11RecordFactRequest\x12\x16\n" +
 	"\x06callee\x18\x01 \x01(\tR\x06callee\x12%\n" +
 	"\x04fact\x18\x02 \x01(\v2\x11.belpoort.v1.FactR\x04fact\x12\x1d\n" +
@@ -598,13 +644,19 @@ const file_belpoort_v1_register_proto_rawDesc = "" +
 	"\fcallee_token\x18\x01 \x01(\tR\vcalleeToken\x122\n" +
 	"\aentries\x18\x02 \x03(\v2\x18.belpoort.v1.LedgerEntryR\aentries\x12'\n" +
 	"\x0fledger_position\x18\x03 \x01(\x04R\x0eledgerPosition\x123\n" +
-	"\tdecisions\x18\x04 \x03(\v2\x15.belpoort.v1.DecisionR\tdecisions\"K\n" +
+	"\tdecisions\x18\x04 \x03(\v2\x15.belpoort.v1.DecisionR\tdecisions\"c\n" +
 	"\x12EraseCalleeRequest\x12\x16\n" +
 	"\x06callee\x18\x01 \x01(\tR\x06callee\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tR\trequestId\"1\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xbd\x01\n" +
 	"\x13EraseCalleeResponse\x12\x1a\n" +
-	"\bposition\x18\x01 \x01(\x04R\bposition2\xd2\x02\n" +
+	"\bposition\x18\x01 \x01(\x04R\bposition\x12;\n" +
+	"\vrecord_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"recordTime\x12!\n" +
+	"\fcallee_token\x18\x03 \x01(\tR\vcalleeToken\x12\x16\n" +
+	"\x06erased\x18\x04 \x01(\rR\x06erased\x12\x12\n" +
+	"\x04kept\x18\x05 \x01(\rR\x04kept2\xd2\x02\n" +
 	"\x0fRegisterService\x12M\n" +
 	"\n" +
 	"RecordFact\x12\x1e.belpoort.v1.RecordFactRequest\x1a\x1f.belpoort.v1.RecordFactResponse\x12R\n" +
@@ -626,18 +678,19 @@ func file_belpoort_v1_register_proto_rawDescGZIP() []byte {
 
 var file_belpoort_v1_register_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_belpoort_v1_register_proto_goTypes = []any{
-	(*RecordFactRequest)(nil),   // 0: belpoort.v1.RecordFactRequest
-	(*RecordFactResponse)(nil),  // 1: belpoort.v1.RecordFactResponse
-	(*RecordFactsRequest)(nil),  // 2: belpoort.v1.RecordFactsRequest
-	(*RejectedFact)(nil),        // 3: belpoort.v1.RejectedFact
-	(*RecordFactsResponse)(nil), // 4: belpoort.v1.RecordFactsResponse
-	(*GetCalleeRequest)(nil),    // 5: belpoort.v1.GetCalleeRequest
-	(*GetCalleeResponse)(nil),   // 6: belpoort.v1.GetCalleeResponse
-	(*EraseCalleeRequest)(nil),  // 7: belpoort.v1.EraseCalleeRequest
-	(*EraseCalleeResponse)(nil), // 8: belpoort.v1.EraseCalleeResponse
-	(*Fact)(nil),                // 9: belpoort.v1.Fact
-	(*LedgerEntry)(nil),         // 10: belpoort.v1.LedgerEntry
-	(*Decision)(nil),            // 11: belpoort.v1.Decision
+	(*RecordFactRequest)(nil),     // 0: belpoort.v1.RecordFactRequest
+	(*RecordFactResponse)(nil),    // 1: belpoort.v1.RecordFactResponse
+	(*RecordFactsRequest)(nil),    // 2: belpoort.v1.RecordFactsRequest
+	(*RejectedFact)(nil),          // 3: belpoort.v1.RejectedFact
+	(*RecordFactsResponse)(nil),   // 4: belpoort.v1.RecordFactsResponse
+	(*GetCalleeRequest)(nil),      // 5: belpoort.v1.GetCalleeRequest
+	(*GetCalleeResponse)(nil),     // 6: belpoort.v1.GetCalleeResponse
+	(*EraseCalleeRequest)(nil),    // 7: belpoort.v1.EraseCalleeRequest
+	(*EraseCalleeResponse)(nil),   // 8: belpoort.v1.EraseCalleeResponse
+	(*Fact)(nil),                  // 9: belpoort.v1.Fact
+	(*LedgerEntry)(nil),           // 10: belpoort.v1.LedgerEntry
+	(*Decision)(nil),              // 11: belpoort.v1.Decision
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
 }
 var file_belpoort_v1_register_proto_depIdxs = []int32{
 	9,  // 0: belpoort.v1.RecordFactRequest.fact:type_name -> belpoort.v1.Fact
@@ -645,19 +698,20 @@ var file_belpoort_v1_register_proto_depIdxs = []int32{
 	3,  // 2: belpoort.v1.RecordFactsResponse.rejections:type_name -> belpoort.v1.RejectedFact
 	10, // 3: belpoort.v1.GetCalleeResponse.entries:type_name -> belpoort.v1.LedgerEntry
 	11, // 4: belpoort.v1.GetCalleeResponse.decisions:type_name -> belpoort.v1.Decision
-	0,  // 5: belpoort.v1.RegisterService.RecordFact:input_type -> belpoort.v1.RecordFactRequest
-	2,  // 6: belpoort.v1.RegisterService.RecordFacts:input_type -> belpoort.v1.RecordFactsRequest
-	5,  // 7: belpoort.v1.RegisterService.GetCallee:input_type -> belpoort.v1.GetCalleeRequest
-	7,  // 8: belpoort.v1.RegisterService.EraseCallee:input_type -> belpoort.v1.EraseCalleeRequest
-	1,  // 9: belpoort.v1.RegisterService.RecordFact:output_type -> belpoort.v1.RecordFactResponse
-	4,  // 10: belpoort.v1.RegisterService.RecordFacts:output_type -> belpoort.v1.RecordFactsResponse
-	6,  // 11: belpoort.v1.RegisterService.GetCallee:output_type -> belpoort.v1.GetCalleeResponse
-	8,  // 12: belpoort.v1.RegisterService.EraseCallee:output_type -> belpoort.v1.EraseCalleeResponse
-	9,  // [9:13] is the sub-list for method output_type
-	5,  // [5:9] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	12, // 5: belpoort.v1.EraseCalleeResponse.record_time:type_name -> google.protobuf.Timestamp
+	0,  // 6: belpoort.v1.RegisterService.RecordFact:input_type -> belpoort.v1.RecordFactRequest
+	2,  // 7: belpoort.v1.RegisterService.RecordFacts:input_type -> belpoort.v1.RecordFactsRequest
+	5,  // 8: belpoort.v1.RegisterService.GetCallee:input_type -> belpoort.v1.GetCalleeRequest
+	7,  // 9: belpoort.v1.RegisterService.EraseCallee:input_type -> belpoort.v1.EraseCalleeRequest
+	1,  // 10: belpoort.v1.RegisterService.RecordFact:output_type -> belpoort.v1.RecordFactResponse
+	4,  // 11: belpoort.v1.RegisterService.RecordFacts:output_type -> belpoort.v1.RecordFactsResponse
+	6,  // 12: belpoort.v1.RegisterService.GetCallee:output_type -> belpoort.v1.GetCalleeResponse
+	8,  // 13: belpoort.v1.RegisterService.EraseCallee:output_type -> belpoort.v1.EraseCalleeResponse
+	10, // [10:14] is the sub-list for method output_type
+	6,  // [6:10] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_belpoort_v1_register_proto_init() }

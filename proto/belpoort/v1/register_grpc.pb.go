@@ -39,7 +39,10 @@ type RegisterServiceClient interface {
 	RecordFacts(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[RecordFactsRequest, RecordFactsResponse], error)
 	// Returns everything held on a number: the answer to a data subject's access request.
 	GetCallee(ctx context.Context, in *GetCalleeRequest, opts ...grpc.CallOption) (*GetCalleeResponse, error)
-	// Erases what is held on a number but for the suppression. Not yet available: answers UNIMPLEMENTED.
+	// Erases the number and what it is known of the person [recht op vergetelheid, GDPR art. 17]. Objections, withdrawals, list
+	// entries, earlier calls and decisions stay under the callee token: they keep the person from being called and show how
+	// they were treated (art. 17(3)(b) and (e)). Consents, relationships and requests of up to then count no more. Idempotent by
+	// `request_id`. Takes a key that may act for every organisation.
 	EraseCallee(ctx context.Context, in *EraseCalleeRequest, opts ...grpc.CallOption) (*EraseCalleeResponse, error)
 }
 
@@ -106,7 +109,10 @@ type RegisterServiceServer interface {
 	RecordFacts(grpc.ClientStreamingServer[RecordFactsRequest, RecordFactsResponse]) error
 	// Returns everything held on a number: the answer to a data subject's access request.
 	GetCallee(context.Context, *GetCalleeRequest) (*GetCalleeResponse, error)
-	// Erases what is held on a number but for the suppression. Not yet available: answers UNIMPLEMENTED.
+	// Erases the number and what it is known of the person [recht op vergetelheid, GDPR art. 17]. Objections, withdrawals, list
+	// entries, earlier calls and decisions stay under the callee token: they keep the person from being called and show how
+	// they were treated (art. 17(3)(b) and (e)). Consents, relationships and requests of up to then count no more. Idempotent by
+	// `request_id`. Takes a key that may act for every organisation.
 	EraseCallee(context.Context, *EraseCalleeRequest) (*EraseCalleeResponse, error)
 	mustEmbedUnimplementedRegisterServiceServer()
 }

@@ -1,0 +1,5 @@
+//go:build !mutant_payload_left
+
+package ledger
+
+const mutantPayloadLeft = false

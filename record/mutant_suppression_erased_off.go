@@ -1,0 +1,5 @@
+//go:build !mutant_suppression_erased
+
+package record
+
+const mutantSuppressionErased = false

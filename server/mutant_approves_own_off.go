@@ -1,0 +1,5 @@
+//go:build !mutant_approves_own
+
+package server
+
+const mutantApprovesOwn = false
