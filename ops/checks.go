@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,7 +62,7 @@ func (m *Metrics) Decided(d Decided) {
 	through.checks[d.Verdict].Inc()
 	through.latencies[d.Verdict].Observe(d.Took.Seconds())
 	m.reasons[d.Reason].Inc()
-	m.campaigns.count(d.Campaign, d.Verdict)
+	m.campaigns.count(d.Campaign, d.Verdict, time.Now())
 	m.live.decided(&d)
 	if m.words.Verdicts[d.Verdict] != "ALLOW" && d.DecisionID != "" {
 		m.refusals.keep(Refusal{
@@ -76,10 +78,26 @@ type campaigns struct {
 	counters *prometheus.CounterVec
 
 	mu     sync.RWMutex
-	byName map[string][]prometheus.Counter
+	byName map[string]*campaign
 }
 
-func (c *campaigns) count(name string, verdict int) {
+// campaign is what is bound in advance for one campaign.
+type campaign struct {
+	checks []prometheus.Counter // by verdict
+
+	mu     sync.Mutex
+	recent [recentMinutes]minute
+}
+
+// recentMinutes is how far back a campaign's calls are counted for people to look at.
+const recentMinutes = LiveSeconds / 60
+
+type minute struct {
+	at               int64 // minutes since 1970
+	allowed, refused uint64
+}
+
+func (c *campaigns) count(name string, verdict int, now time.Time) {
 	if name == "" {
 		return
 	}
@@ -89,10 +107,26 @@ func (c *campaigns) count(name string, verdict int) {
 	if bound == nil {
 		bound = c.bind(name)
 	}
-	bound[verdict].Inc()
+	bound.checks[verdict].Inc()
+	bound.note(c.words[verdict] == "ALLOW", now)
 }
 
-func (c *campaigns) bind(name string) []prometheus.Counter {
+func (c *campaign) note(allowed bool, now time.Time) {
+	at := now.Unix() / 60
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := &c.recent[at%recentMinutes]
+	if m.at != at {
+		*m = minute{at: at}
+	}
+	if allowed {
+		m.allowed++
+	} else {
+		m.refused++
+	}
+}
+
+func (c *campaigns) bind(name string) *campaign {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if bound := c.byName[name]; bound != nil {
@@ -104,12 +138,41 @@ func (c *campaigns) bind(name string) []prometheus.Counter {
 			return bound
 		}
 	}
-	bound := make([]prometheus.Counter, len(c.words))
-	for i, word := range c.words {
-		bound[i] = c.counters.WithLabelValues(name, orUnnamed(word))
+	bound := &campaign{}
+	for _, word := range c.words {
+		bound.checks = append(bound.checks, c.counters.WithLabelValues(name, orUnnamed(word)))
 	}
 	c.byName[name] = bound
 	return bound
+}
+
+// CampaignCalls is how many calls of a campaign were allowed and not allowed in the last 15 minutes.
+type CampaignCalls struct {
+	Name    string `json:"name"`
+	Allowed uint64 `json:"allowed"`
+	Refused uint64 `json:"refused"`
+}
+
+// CampaignCalls lists the campaigns that were asked about since the start, by name.
+func (m *Metrics) CampaignCalls() []CampaignCalls {
+	first := time.Now().Unix()/60 - recentMinutes
+	m.campaigns.mu.RLock()
+	defer m.campaigns.mu.RUnlock()
+	all := make([]CampaignCalls, 0, len(m.campaigns.byName))
+	for name, c := range m.campaigns.byName {
+		calls := CampaignCalls{Name: name}
+		c.mu.Lock()
+		for _, one := range c.recent {
+			if one.at > first {
+				calls.Allowed += one.allowed
+				calls.Refused += one.refused
+			}
+		}
+		c.mu.Unlock()
+		all = append(all, calls)
+	}
+	slices.SortFunc(all, func(a, b CampaignCalls) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }
 
 // Refusal is a call that was not allowed, for people to look at.

@@ -5,6 +5,7 @@ package ops
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -73,6 +74,7 @@ type Metrics struct {
 	fsyncs    prometheus.Observer
 	panics    prometheus.Counter
 	law       *prometheus.GaugeVec
+	lawNow    atomic.Pointer[string]
 	appends   *prometheus.CounterVec
 	appending prometheus.Observer
 	requests  *prometheus.CounterVec
@@ -133,7 +135,7 @@ func (m *Metrics) bindChecks() {
 	for i, name := range stageNames {
 		m.stages[i] = parts.WithLabelValues(name)
 	}
-	m.campaigns = campaigns{words: m.words.Verdicts, byName: map[string][]prometheus.Counter{},
+	m.campaigns = campaigns{words: m.words.Verdicts, byName: map[string]*campaign{},
 		counters: m.counters("belpoort_campaign_checks_total", "Calls decided, by campaign and verdict.", "campaign", "verdict")}
 }
 
@@ -256,10 +258,14 @@ func (m *Metrics) Reloaded(file string, err error) {
 func (m *Metrics) LawInForce(version string) {
 	m.law.Reset()
 	m.law.WithLabelValues(version).Set(1)
+	m.lawNow.Store(&version)
 }
 
 // UnknownDigit counts a digit that its IVR menu does not know. Menus are those of the catalogue; "" is none of them.
 func (m *Metrics) UnknownDigit(menu string) { m.digits.WithLabelValues(menu).Inc() }
+
+// Law is the version of the law in force.
+func (m *Metrics) Law() string { return *m.lawNow.Load() }
 
 // Gauge shows what a function returns whenever somebody looks.
 func (m *Metrics) Gauge(name, help string, value func() float64) {

@@ -168,6 +168,19 @@ func TestLabelsAreBounded(t *testing.T) {
 	}
 }
 
+func TestCampaignsAreCountedForAQuarterOfAnHour(t *testing.T) {
+	m := New(words(), Build{})
+	now := time.Now()
+	for _, ago := range []time.Duration{24 * time.Hour, 16 * time.Minute, 13 * time.Minute, 5 * time.Minute, 0} {
+		m.campaigns.count("volt", 2, now.Add(-ago))
+	}
+	m.Decided(Decided{Verdict: 1, Reason: 1, Campaign: "volt"})
+	m.Decided(Decided{Verdict: 2, Reason: 1, Campaign: "air"})
+	if got := m.CampaignCalls(); len(got) != 2 || got[0] != (CampaignCalls{"air", 0, 1}) || got[1].Allowed != 1 || got[1].Refused != 3 {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestTheLatestRefusalsAreKept(t *testing.T) {
 	m := New(words(), Build{})
 	m.Decided(Decided{Verdict: 1, Reason: 1, DecisionID: "allowed"})

@@ -1,0 +1,111 @@
+// Plots over the last 15 minutes. Each column of a plot is read from a second by a function; null leaves a gap.
+"use strict";
+const Plots = (() => {
+  const seconds = 900;
+  const color = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+
+  // Durations travel in microseconds.
+  const time = us => us == null ? "–" : us < 1000 ? us.toFixed(0) + " µs" : us < 1e6 ? (us / 1000).toPrecision(us < 1e5 ? 2 : 3) + " ms" : (us / 1e6).toPrecision(3) + " s";
+  const count = n => n == null ? "–" : n >= 10000 ? (n / 1000).toFixed(1) + "k" : String(Math.round(n * 10) / 10);
+
+  const spread = (of, part) => s => { const d = of(s); return d && d.n ? d[part] : null; };
+  const stage = name => spread(s => s.stages[name], "p99");
+  const figure = name => s => name in s.figures ? s.figures[name] : null;
+
+  const definitions = {
+    latency: {log: true, show: time, floor: 10, ceiling: 100000, line: 20000, series: [
+      {label: "max", color: "slate", width: 1, dash: [2, 3], value: spread(s => s.checks, "max")},
+      {label: "p99", color: "blue", width: 2, value: spread(s => s.checks, "p99")},
+      {label: "p90", color: "violet", width: 1.5, value: spread(s => s.checks, "p90")},
+      {label: "p50", color: "teal", width: 1.5, value: spread(s => s.checks, "p50")},
+    ]},
+    stages: {log: true, show: time, floor: 1, ceiling: 100000, series: [
+      {label: "cache", color: "blue", width: 1.5, value: stage("cache")},
+      {label: "ledger", color: "red", width: 1.5, value: stage("ledger")},
+      {label: "decide", color: "teal", width: 1.5, value: stage("decide")},
+      {label: "journal", color: "amber", width: 1.5, value: stage("journal")},
+      {label: "fence", color: "violet", width: 1.5, value: stage("fence")},
+    ]},
+    verdicts: {stack: true, show: count, series: [
+      {label: "failed", color: "red", value: s => s.failed || 0},
+      {label: "DEFER", color: "amber", value: s => s.verdicts.DEFER || 0},
+      {label: "DENY", color: "slate", value: s => s.verdicts.DENY || 0},
+      {label: "ALLOW", color: "teal", value: s => s.verdicts.ALLOW || 0},
+    ]},
+    objections: {log: true, show: time, floor: 1000, ceiling: 1e6, line: 60000, series: [
+      {label: "slowest", color: "red", points: true, value: spread(s => s.effects, "max")},
+      {label: "p50", color: "blue", points: true, value: spread(s => s.effects, "p50")},
+    ]},
+    node: {show: count, series: [
+      {label: "lease left, s", color: "teal", width: 1.5, value: figure("lease_remaining_seconds")},
+      {label: "fsync p99, ms", color: "amber", width: 1.5, value: s => s.fsyncs.n ? s.fsyncs.p99 / 1000 : null},
+      {label: "checks under way", color: "blue", width: 1, value: figure("checks_in_flight")},
+      {label: "waiting for the ledger, k", color: "red", width: 1, value: s => (figure("journal_lag_records")(s) || 0) / 1000},
+    ]},
+  };
+
+  // limit is a faint line at a duration that people know.
+  const limit = at => ({hooks: {draw: u => {
+    const y = u.valToPos(at, "y", true);
+    if (!(y > u.bbox.top && y < u.bbox.top + u.bbox.height)) return;
+    u.ctx.save();
+    u.ctx.strokeStyle = color("quiet");
+    u.ctx.setLineDash([6, 6]);
+    u.ctx.beginPath();
+    u.ctx.moveTo(u.bbox.left, y);
+    u.ctx.lineTo(u.bbox.left + u.bbox.width, y);
+    u.ctx.stroke();
+    u.ctx.restore();
+  }}});
+
+  class Plot {
+    constructor(definition, at) { this.definition = definition; this.at = at; this.data = null; this.draw(); }
+
+    draw() {
+      if (this.plot) this.plot.destroy();
+      const d = this.definition, axis = {stroke: color("quiet"), grid: {stroke: color("grid"), width: 1}, ticks: {show: false}, font: "11px system-ui, sans-serif"};
+      const top = d.log ? (u, min, max) => [d.floor, Math.max(d.ceiling, Math.pow(10, Math.ceil(Math.log10(max || 1))))] : (u, min, max) => [0, Math.max(1, max * 1.08)];
+      const series = d.series.map(s => ({
+        label: s.label, stroke: color(s.color), width: s.points ? 0 : s.width || 1, dash: s.dash, spanGaps: false,
+        fill: d.stack ? color(s.color) + "cc" : undefined,
+        points: {show: !!s.points, size: 5, fill: color(s.color), width: 0},
+        value: (u, v, i, j) => d.show(j == null ? null : s.value(this.kept[j])),
+      }));
+      const size = {width: this.at.clientWidth, height: this.at.clientHeight - 24};
+      this.plot = new uPlot({
+        ...size, padding: [8, 6, 0, 0], cursor: {points: {size: 6}, drag: {x: false, y: false}, sync: {key: "belpoort"}},
+        legend: {show: true, live: true}, plugins: d.line ? [limit(d.line)] : [],
+        scales: {x: {time: true}, y: {distr: d.log ? 3 : 1, range: top}},
+        axes: [{...axis, size: 22, space: 70, values: (u, ts) => ts.map(t => new Date(t * 1000).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit"}))},
+          {...axis, size: 52, values: (u, vs) => vs.map(v => v == null ? "" : d.show(v))}],
+        series: [{label: "", value: (u, t) => t == null ? "" : new Date(t * 1000).toLocaleTimeString()}, ...series],
+      }, this.data || [[], ...d.series.map(() => [])], this.at);
+    }
+
+    // set shows seconds that end now: an empty past stands empty.
+    set(kept) {
+      const d = this.definition, last = kept.length ? kept[kept.length - 1].at : Math.floor(Date.now() / 1000);
+      this.kept = kept;
+      const columns = d.series.map(s => kept.map(s.value));
+      if (d.stack) for (let i = columns.length - 2; i >= 0; i--) columns[i] = columns[i].map((v, j) => v + columns[i + 1][j]);
+      this.data = [kept.map(s => s.at), ...columns];
+      this.plot.batch(() => {
+        this.plot.setData(this.data, false);
+        this.plot.setScale("x", {min: last - seconds, max: last});
+      });
+    }
+
+    resize() { this.plot.setSize({width: this.at.clientWidth, height: this.at.clientHeight - 24}); }
+  }
+
+  const all = {};
+  const start = () => {
+    for (const card of document.querySelectorAll("[data-plot]")) {
+      all[card.dataset.plot] = new Plot(definitions[card.dataset.plot], card.querySelector(".plot"));
+    }
+    addEventListener("resize", () => Object.values(all).forEach(p => p.resize()));
+  };
+  const recolor = () => Object.values(all).forEach(p => { p.draw(); if (p.kept) p.set(p.kept); });
+  const set = kept => Object.values(all).forEach(p => p.set(kept));
+  return {start, set, recolor, time, count, seconds, all};
+})();
