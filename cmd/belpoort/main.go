@@ -129,6 +129,10 @@ Every flag can also be set in the environment (--grpc as BELPOORT_GRPC) or in th
 		migrateCommand(),
 		benchCommand(),
 		verifyCommand(),
+		backupCommand(),
+		restoreCommand(),
+		ledgerCommand(),
+		supportBundleCommand(),
 		versionCommand(),
 	)
 	return root

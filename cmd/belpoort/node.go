@@ -343,8 +343,12 @@ func (n *node) gauges(metrics *ops.Metrics) {
 func (n *node) alive() error { return errors.Join(n.journal.Err(), n.pending.Err()) }
 
 func (n *node) servePages(o nodeOptions, metrics *ops.Metrics) error {
+	handler, err := n.operatorsPages(o, metrics)
+	if err != nil {
+		return err
+	}
 	n.pages = &http.Server{
-		Handler:           metrics.Handler(ops.Pages{Live: n.alive, Ready: n.server.Ready, Health: &n.health}),
+		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: zap.NewStdLog(n.log),
 	}
 	listener := n.opsOn

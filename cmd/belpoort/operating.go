@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
+	"github.com/belpoort/belpoort/console"
 	"github.com/belpoort/belpoort/ops"
+	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
 )
 
 // Beyond these a part is shown as degraded.
@@ -21,7 +24,7 @@ func (n *node) watchParts(metrics *ops.Metrics) {
 	n.health.Add("ledger", n.ledgerPart)
 	n.health.Add("pending", n.pendingPart)
 	live := metrics.Live()
-	live.Watch("journal_lag_records", func() float64 { records, _ := n.journal.Lag(); return float64(records) })
+	live.Watch("journal_lag_seconds", func() float64 { _, oldest := n.journal.Lag(); return oldest.Seconds() })
 	live.Watch("pending_objections", func() float64 { return float64(n.server.PendingObjections()) })
 	live.Watch("checks_in_flight", func() float64 { checks, _ := n.server.UnderWay(); return float64(checks) })
 	if n.fence != nil {
@@ -40,6 +43,21 @@ func (n *node) watchParts(metrics *ops.Metrics) {
 	}
 	n.following.Go(func() { live.Run(ctx) })
 	n.following.Go(func() { n.health.Run(ctx) })
+}
+
+// operatorsPages are metrics, health and the page that shows them to people.
+func (n *node) operatorsPages(o nodeOptions, metrics *ops.Metrics) (http.Handler, error) {
+	mux := metrics.Handler(ops.Pages{Live: n.alive, Ready: n.server.Ready, Health: &n.health})
+	name := ""
+	if n.shared != nil {
+		name = o.nodeName()
+	}
+	inside := n.server.Inside()
+	return mux, console.Mount(mux, console.Options{
+		Node: name, Version: version, Metrics: metrics, Health: &n.health, Ready: n.server.Ready,
+		Audit: belpoortv1.NewAuditServiceClient(inside), Register: belpoortv1.NewRegisterServiceClient(inside),
+		Catalogue: belpoortv1.NewCatalogueServiceClient(inside),
+	})
 }
 
 func (n *node) serverPart() (ops.Level, string) {
@@ -62,7 +80,7 @@ func (n *node) journalPart() (ops.Level, string) {
 
 func (n *node) ledgerPart() (ops.Level, string) {
 	if n.server.LedgerAway() {
-		return ops.Degraded, "does not answer; objections are kept here, refusals go on"
+		return ops.Degraded, "does not answer; objections are kept here"
 	}
 	return ops.Works, ""
 }

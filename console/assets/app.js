@@ -44,7 +44,7 @@
     const pending = now.figures.pending_objections || 0;
     big("t-pending", String(pending));
     $("tile-pending").classList.toggle("bad", pending > 0);
-    $("clock").textContent = new Date(now.at * 1000).toLocaleTimeString();
+    $("clock").textContent = Plots.clock(now.at, {second: "2-digit"});
   }
 
   function bars(into, rows, nothing) {
@@ -85,14 +85,15 @@
   function refusals(all) {
     $("refusals").replaceChildren(...all.map(r => {
       const li = element("li");
-      li.append(element("span", new Date(r.at).toLocaleTimeString(), "quiet"), element("b", r.reason), element("span", r.campaign, "quiet"), element("code", r.decision_id));
+      li.append(element("span", Plots.clock(new Date(r.at) / 1000, {second: "2-digit"}), "quiet"), element("b", r.reason), element("span", r.campaign, "quiet"), element("code", r.decision_id));
       return li;
     }));
     if (!all.length) $("refusals").replaceChildren(element("li", "None yet.", "empty"));
   }
 
   function parts(all, ready) {
-    $("parts").replaceChildren(...all.map(p => {
+    const worst = {down: 0, degraded: 1, ok: 2};
+    $("parts").replaceChildren(...[...all].sort((a, b) => worst[a.level] - worst[b.level]).map(p => {
       const li = element("li", p.name + (p.says ? ": " + p.says : ""), p.level);
       li.title = p.level + " since " + new Date(p.since).toLocaleString();
       return li;

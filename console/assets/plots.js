@@ -1,8 +1,10 @@
 // Plots over the last 15 minutes. Each column of a plot is read from a second by a function; null leaves a gap.
 "use strict";
 const Plots = (() => {
-  const seconds = 900;
+  const seconds = 900, fewest = 120;
   const color = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+
+  const clock = (t, more) => new Date(t * 1000).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit", hour12: false, ...more});
 
   // Durations travel in microseconds.
   const time = us => us == null ? "–" : us < 1000 ? us.toFixed(0) + " µs" : us < 1e6 ? (us / 1000).toPrecision(us < 1e5 ? 2 : 3) + " ms" : (us / 1e6).toPrecision(3) + " s";
@@ -10,7 +12,6 @@ const Plots = (() => {
 
   const spread = (of, part) => s => { const d = of(s); return d && d.n ? d[part] : null; };
   const stage = name => spread(s => s.stages[name], "p99");
-  const figure = name => s => name in s.figures ? s.figures[name] : null;
 
   const definitions = {
     latency: {log: true, show: time, floor: 10, ceiling: 100000, line: 20000, series: [
@@ -36,11 +37,10 @@ const Plots = (() => {
       {label: "slowest", color: "red", points: true, value: spread(s => s.effects, "max")},
       {label: "p50", color: "blue", points: true, value: spread(s => s.effects, "p50")},
     ]},
-    node: {show: count, series: [
-      {label: "lease left, s", color: "teal", width: 1.5, value: figure("lease_remaining_seconds")},
-      {label: "fsync p99, ms", color: "amber", width: 1.5, value: s => s.fsyncs.n ? s.fsyncs.p99 / 1000 : null},
-      {label: "checks under way", color: "blue", width: 1, value: figure("checks_in_flight")},
-      {label: "waiting for the ledger, k", color: "red", width: 1, value: s => (figure("journal_lag_records")(s) || 0) / 1000},
+    node: {log: true, show: time, floor: 100, ceiling: 1e7, series: [
+      {label: "lease left", color: "teal", width: 1.5, value: s => s.figures.lease_remaining_seconds * 1e6 || null},
+      {label: "fsync p99", color: "amber", width: 1.5, value: spread(s => s.fsyncs, "p99")},
+      {label: "journal lag", color: "blue", width: 1, value: s => s.figures.journal_lag_seconds * 1e6 || null},
     ]},
   };
 
@@ -58,6 +58,12 @@ const Plots = (() => {
     u.ctx.restore();
   }}});
 
+  const decades = (u, i, min, max) => {
+    const all = [];
+    for (let at = Math.pow(10, Math.ceil(Math.log10(min) - 1e-9)); at <= max * 1.001; at *= 10) all.push(at);
+    return all;
+  };
+
   class Plot {
     constructor(definition, at) { this.definition = definition; this.at = at; this.data = null; this.draw(); }
 
@@ -67,18 +73,18 @@ const Plots = (() => {
       const top = d.log ? (u, min, max) => [d.floor, Math.max(d.ceiling, Math.pow(10, Math.ceil(Math.log10(max || 1))))] : (u, min, max) => [0, Math.max(1, max * 1.08)];
       const series = d.series.map(s => ({
         label: s.label, stroke: color(s.color), width: s.points ? 0 : s.width || 1, dash: s.dash, spanGaps: false,
-        fill: d.stack ? color(s.color) + "cc" : undefined,
+        fill: d.stack ? color(s.color) : undefined,
         points: {show: !!s.points, size: 5, fill: color(s.color), width: 0},
-        value: (u, v, i, j) => d.show(j == null ? null : s.value(this.kept[j])),
+        value: (u, v, i, j) => this.kept && this.kept[j] ? d.show(s.value(this.kept[j])) : "–",
       }));
       const size = {width: this.at.clientWidth, height: this.at.clientHeight - 24};
       this.plot = new uPlot({
         ...size, padding: [8, 6, 0, 0], cursor: {points: {size: 6}, drag: {x: false, y: false}, sync: {key: "belpoort"}},
-        legend: {show: true, live: true}, plugins: d.line ? [limit(d.line)] : [],
+        legend: {show: true, live: true, markers: {width: 0, fill: (u, i) => i ? color(d.series[i - 1].color) : null}}, plugins: d.line ? [limit(d.line)] : [],
         scales: {x: {time: true}, y: {distr: d.log ? 3 : 1, range: top}},
-        axes: [{...axis, size: 22, space: 70, values: (u, ts) => ts.map(t => new Date(t * 1000).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit"}))},
-          {...axis, size: 52, values: (u, vs) => vs.map(v => v == null ? "" : d.show(v))}],
-        series: [{label: "", value: (u, t) => t == null ? "" : new Date(t * 1000).toLocaleTimeString()}, ...series],
+        axes: [{...axis, size: 22, space: 70, values: (u, ts, i, space, step) => ts.map(t => clock(t, step < 60 ? {second: "2-digit"} : {}))},
+          {...axis, size: 52, splits: d.log ? decades : undefined, values: (u, vs) => vs.map(v => v == null ? "" : d.show(v))}],
+        series: [{label: "", value: (u, t) => t == null ? "" : clock(t, {second: "2-digit"})}, ...series],
       }, this.data || [[], ...d.series.map(() => [])], this.at);
     }
 
@@ -91,8 +97,9 @@ const Plots = (() => {
       this.data = [kept.map(s => s.at), ...columns];
       this.plot.batch(() => {
         this.plot.setData(this.data, false);
-        this.plot.setScale("x", {min: last - seconds, max: last});
+        this.plot.setScale("x", {min: Math.min(last - fewest, Math.max(last - seconds, kept.length ? kept[0].at : last)), max: last});
       });
+      if (this.plot.cursor.idx == null) this.plot.setLegend({idx: kept.length - 1});
     }
 
     resize() { this.plot.setSize({width: this.at.clientWidth, height: this.at.clientHeight - 24}); }
@@ -107,5 +114,5 @@ const Plots = (() => {
   };
   const recolor = () => Object.values(all).forEach(p => { p.draw(); if (p.kept) p.set(p.kept); });
   const set = kept => Object.values(all).forEach(p => p.set(kept));
-  return {start, set, recolor, time, count, seconds, all};
+  return {start, set, recolor, clock, time, count, seconds, all};
 })();

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/belpoort/belpoort/ledger"
+)
+
+func ledgerVerifyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "verify [BACKUP]", Short: "Walk the whole ledger and say whether it is what was written", Args: cobra.MaximumNArgs(1),
+		Long: `Walk the ledger from its first position to its last: every fact must be there, in order, as it was written, and every hash
+must follow from the one before. A backup is given as a file; without one the ledger in the data folder is copied first,
+while the service runs or not, and with --ledger the one on PostgreSQL is walked where it is.
+
+Exits 0 when all is sound, 1 with the first position that is not.`,
+		Example: `  belpoort ledger verify --data /var/lib/belpoort
+  belpoort ledger verify /backups/belpoort-monday.db
+  belpoort ledger verify --ledger postgres://belpoort@db/belpoort`,
+		RunE: ledgerVerify,
+	}
+	cmd.Flags().String("ledger", "", "URL of a PostgreSQL ledger, postgres://...")
+	return cmd
+}
+
+func ledgerVerify(cmd *cobra.Command, args []string) error {
+	f := flags{cmd.Flags()}
+	if len(args) > 0 && f.text("ledger") != "" {
+		return usage(errors.New("give a backup or --ledger, not both"))
+	}
+	backup := ""
+	if len(args) > 0 {
+		backup = args[0]
+	}
+	store, done, err := openForReading(cmd.Context(), f, backup)
+	if err != nil {
+		return copyFailed(err)
+	}
+	report, err := store.Verify(cmd.Context())
+	if err = errors.Join(err, store.Close(), done()); err != nil {
+		return exit(exitFailed, err)
+	}
+	w := cmd.OutOrStdout()
+	if !report.OK() {
+		fmt.Fprintf(w, "WRONG  position %d: %s\nsound up to position %d\n", report.Wrong, report.Problem, report.Sound)
+		return exit(exitFailed, nil)
+	}
+	fmt.Fprintf(w, "SOUND  %d facts, %d of them erased, last hash %s\n", report.Head, report.Erased, hex.EncodeToString(report.Hash[:]))
+	return nil
+}
+
+// openForReading opens a ledger that others may be writing; done removes what was made for it.
+func openForReading(ctx context.Context, f flags, backup string) (store ledger.Ledger, done func() error, err error) {
+	if address := f.text("ledger"); address != "" {
+		shared, err := ledger.OpenPostgres(ctx, address, ledger.Options{})
+		return shared, func() error { return nil }, err
+	}
+	scratch, err := os.MkdirTemp("", "belpoort-verify-*")
+	if err != nil {
+		return nil, nil, err
+	}
+	done = func() error { return os.RemoveAll(scratch) }
+	if backup == "" {
+		backup = filepath.Join(scratch, "copy.db")
+		if _, err = ledger.BackupSQLite(ctx, folder(f.text("data")).ledger(), backup); err != nil {
+			return nil, nil, errors.Join(err, done())
+		}
+	}
+	dir := filepath.Join(scratch, "ledger")
+	if _, err = ledger.RestoreSQLite(ctx, backup, dir); err != nil {
+		return nil, nil, errors.Join(err, done())
+	}
+	embedded, err := ledger.OpenSQLite(ctx, dir, ledger.Options{})
+	if err != nil {
+		return nil, nil, errors.Join(err, done())
+	}
+	return embedded, done, nil
+}

@@ -1,0 +1,5 @@
+//go:build !mutant_backup_unchecked
+
+package ledger
+
+const mutantBackupUnchecked = false
