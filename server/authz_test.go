@@ -155,7 +155,6 @@ func TestWhatIsNotYetThereSaysSo(t *testing.T) {
 	n := startNode(t, nil)
 	for method, client := range map[string]string{
 		"GatekeeperService/CheckCalls": "dialer-all", "GatekeeperService/ScreenNumbers": "dialer-all",
-		"RegisterService/EraseCallee":      "compliance-all",
 		"CatalogueService/SuspendCampaign": "ops-all", "CatalogueService/ResumeCampaign": "compliance-all",
 	} {
 		err := n.knock(n.as(client), "/belpoort.v1."+method)
