@@ -189,7 +189,7 @@ func TestARepeatFromOneCallIsOneObjection(t *testing.T) {
 	if id("CallSid", "CA1", "campaign", "c") != id("call_id", "CA1", "campaign", "c") {
 		t.Error("one call, two ids")
 	}
-	if id("CallSid", "CA1") == id("CallSid", "CA2") || id("lead_id", "1") == id("lead_id", "1") {
+	if lead := id("lead_id", "1"); id("CallSid", "CA1") == id("CallSid", "CA2") || lead == id("lead_id", "1") {
 		t.Error("two calls, one id")
 	}
 	if strings.Contains(id("uniqueid", "0101234501"), "0101234501") || id("request_id", "r") != "r" {

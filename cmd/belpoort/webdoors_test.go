@@ -280,7 +280,7 @@ const wholeQuestion = "callee=0612345678&campaign=volt&caller_id=0201234567"
 
 // Whatever is wrong, it is said in the door's own manner, and it is no ALLOW in any of its forms.
 func TestBadInputAtThePlainDoorIsNeverAllow(t *testing.T) {
-	_, v := openedDoors(t)
+	p, v := openedDoors(t)
 	for _, style := range []string{"", "10", "eligible"} {
 		for _, one := range badRequests {
 			path := "/v1/check/plain" + one.path
@@ -298,6 +298,9 @@ func TestBadInputAtThePlainDoorIsNeverAllow(t *testing.T) {
 				t.Errorf("%s: headers %v", one.name, r.header)
 			}
 		}
+	}
+	if log := p.log.String(); strings.Contains(log, "612345678") || strings.Contains(log, "612345679") || strings.Contains(log, v.key) {
+		t.Errorf("the log tells a number or a key:\n%s", log)
 	}
 	for _, path := range []string{"/v1/check/plain/", "//v1/check/plain", "/v1/check/../check/plain", "/V1/check/plain"} {
 		if r := v.ask("GET", path+"?"+wholeQuestion, ""); r.status != 404 {

@@ -3,6 +3,9 @@ package web
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -71,6 +74,23 @@ func TestErrorsOfJSONShowNoValues(t *testing.T) {
 	} {
 		if got := withoutValues(text); got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// The generated handlers that call a server directly skip every interceptor, authentication included.
+func TestTheAPIIsAskedOverAConnectionOnly(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) < 8 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := regexp.MustCompile(`Register\w+Handler(Server|FromEndpoint)?\(`).FindString(string(text)); found != "" && !strings.HasSuffix(file, "_test.go") {
+			t.Errorf("%s calls %s", file, found)
 		}
 	}
 }
