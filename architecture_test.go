@@ -125,6 +125,11 @@ var rooms = []room{
 		because:   "metrics, health and pages are told what to show, so they can watch any room",
 	},
 	{
+		path:    "proof",
+		imports: []string{"eligibility", "ledger", "proto/belpoort/v1", "record"},
+		because: "it judges what was allowed from the ledger alone, and shares nothing with what answered",
+	},
+	{
 		path:      "console",
 		imports:   []string{"ops", "proto/belpoort/v1"},
 		libraries: []string{"google.golang.org/genproto/googleapis/rpc", "google.golang.org/grpc", "google.golang.org/protobuf"},
@@ -174,7 +179,7 @@ var rooms = []room{
 		path: "cmd/belpoort",
 		imports: []string{
 			"bench", "cache", "callerid", "console", "doors", "doors/web", "eligibility", "eligibility/law", "examples", "fence", "journal", "keyring", "ledger", "loader",
-			"ops", "permit", "proto/belpoort/v1", "record", "scenario", "server", "telephony",
+			"ops", "permit", "proof", "proto/belpoort/v1", "record", "scenario", "server", "telephony",
 		},
 		inTests: []string{"client", "disktest", "rig"},
 		libraries: []string{

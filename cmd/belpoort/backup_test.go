@@ -14,6 +14,8 @@ import (
 // A node is lost; another is made of a backup that was taken while it served, and goes on: an objection of before is kept.
 func TestABackupMakesANodeAgain(t *testing.T) {
 	p := stocked(t)
+	p.check(allowedNumber)
+	p.must("decisions", "--verdict", "ALLOW") // waits until it is in the ledger
 	p.must("object", allowedNumber, "--campaign", "volt", "--via", "IVR")
 	file := filepath.Join(t.TempDir(), "monday.db")
 	code, out := cli(t, "backup", file, "--data", p.data)
@@ -24,7 +26,7 @@ func TestABackupMakesANodeAgain(t *testing.T) {
 		t.Errorf("a backup over another: exit %d: %s", code, again)
 	}
 	for _, what := range [][]string{{"--data", p.data}, {file}} {
-		if code, out := cli(t, append([]string{"ledger", "verify"}, what...)...); code != exitOK || !strings.HasPrefix(out, "SOUND  ") {
+		if code, out := cli(t, append([]string{"ledger", "verify"}, what...)...); code != exitOK || !strings.HasPrefix(out, "SOUND  ") || !strings.Contains(out, "\n1 ALLOWs, each") {
 			t.Errorf("verify %v: exit %d: %s", what, code, out)
 		}
 	}

@@ -11,16 +11,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/belpoort/belpoort/ledger"
+	"github.com/belpoort/belpoort/proof"
 )
 
 func ledgerVerifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verify [BACKUP]", Short: "Walk the whole ledger and say whether it is what was written", Args: cobra.MaximumNArgs(1),
 		Long: `Walk the ledger from its first position to its last: every fact must be there, in order, as it was written, and every hash
-must follow from the one before. A backup is given as a file; without one the ledger in the data folder is copied first,
+must follow from the one before. Then look at every ALLOW: it must have a basis, its evidence must be a fact about that
+callee that was known, and no objection or withdrawal may have been in force that it did not see. A backup is given as a file; without one the ledger in the data folder is copied first,
 while the service runs or not, and with --ledger the one on PostgreSQL is walked where it is.
 
-Exits 0 when all is sound, 1 with the first position that is not.`,
+Exits 0 when all is sound, 1 with the first position that is not, or with the decisions that the ledger does not support.`,
 		Example: `  belpoort ledger verify --data /var/lib/belpoort
   belpoort ledger verify /backups/belpoort-monday.db
   belpoort ledger verify --ledger postgres://belpoort@db/belpoort`,
@@ -44,6 +46,10 @@ func ledgerVerify(cmd *cobra.Command, args []string) error {
 		return copyFailed(err)
 	}
 	report, err := store.Verify(cmd.Context())
+	var allowed proof.Report
+	if err == nil && report.OK() {
+		allowed, err = proof.Check(cmd.Context(), store)
+	}
 	if err = errors.Join(err, store.Close(), done()); err != nil {
 		return exit(exitFailed, err)
 	}
@@ -52,7 +58,15 @@ func ledgerVerify(cmd *cobra.Command, args []string) error {
 		fmt.Fprintf(w, "WRONG  position %d: %s\nsound up to position %d\n", report.Wrong, report.Problem, report.Sound)
 		return exit(exitFailed, nil)
 	}
+	for _, f := range allowed.Findings {
+		fmt.Fprintf(w, "UNSUPPORTED  decision %s: %s\n", f.Decision, f.Problem)
+	}
+	if allowed.Wrong > 0 {
+		fmt.Fprintf(w, "%d of %d ALLOWs are not supported by the ledger\n", allowed.Wrong, allowed.Allowed)
+		return exit(exitFailed, nil)
+	}
 	fmt.Fprintf(w, "SOUND  %d facts, %d of them erased, last hash %s\n", report.Head, report.Erased, hex.EncodeToString(report.Hash[:]))
+	fmt.Fprintf(w, "%d ALLOWs, each with its basis and against no objection; the evidence of %d was erased\n", allowed.Allowed, allowed.Erased)
 	return nil
 }
 

@@ -1,0 +1,5 @@
+//go:build !mutant_proof_blind
+
+package proof
+
+const mutantProofBlind = false
