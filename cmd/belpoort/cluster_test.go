@@ -79,7 +79,7 @@ func (c *cluster) prepareNode() *clusterNode {
 		c.t.Fatal(err)
 	}
 	n := &clusterNode{
-		process:  &process{t: c.t, data: data, grpc: freeAddress(c.t), ops: freeAddress(c.t)},
+		process:  &process{t: c.t, data: data, grpc: freeAddress(c.t), http: freeAddress(c.t), ops: freeAddress(c.t)},
 		toLedger: rig.StartProxy(c.t, ledger.Host), toRedis: rig.StartProxy(c.t, c.redis.Address()),
 	}
 	ledger.Host = n.toLedger.Address()

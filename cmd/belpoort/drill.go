@@ -30,13 +30,14 @@ answered "in force". Checks are dry runs, so that no attempt, permit or decision
 The number must be one of the catalogue's canaries, which takes the compliance role to declare: never a person's. The key needs
 the roles dialer, register and compliance. Exit code 1 means that a path is broken: do not dial until you know why.`,
 		Example: `  belpoort drill --number +31850000000
-  belpoort drill --number +31850000000 --node gate1:2357 --node gate2:2357 --metrics-file /var/lib/node_exporter/belpoort.prom`,
+  belpoort drill --number +31850000000 --node gate1:2357 --node gate2:2357 --form http://gate1:2358 --metrics-file /var/lib/node_exporter/belpoort.prom`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDrill(cmd) },
 	}
 	clientFlags(cmd)
 	f := cmd.Flags()
 	f.String("number", "", "the canary (required)")
 	f.StringSlice("node", nil, "where a node serves gRPC; may be repeated (default: --address)")
+	f.StringSlice("form", nil, "where a node serves the doors over HTTP, such as http://gate1:2358; may be repeated")
 	f.Duration("within", 10*time.Second, "how long a node may take to allow and to refuse before its path is broken")
 	f.String("metrics-file", "", "write what was measured to this file in Prometheus' text form")
 	f.Bool("json", false, "print the outcome as JSON")
@@ -125,6 +126,13 @@ func newDrill(f flags) (*drill, error) {
 		n := &drilledNode{address, c}
 		d.nodes = append(d.nodes, n)
 		d.doors = append(d.doors, door{"grpc " + address, n, n.object})
+	}
+	for _, address := range f.texts("form") {
+		form, err := d.newForm(f, address)
+		if err != nil {
+			return nil, err
+		}
+		d.doors = append(d.doors, form)
 	}
 	return d, nil
 }

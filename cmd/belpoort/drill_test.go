@@ -35,16 +35,16 @@ type drillShown struct {
 	}
 }
 
-// An objection through any of three nodes stops calls at all of them, and the canary has objected afterwards.
+// An objection through any door of three nodes stops calls at all of them, and the canary has objected afterwards.
 func TestADrillOnThreeNodes(t *testing.T) {
 	c := startCluster(t, 3)
 	n := c.nodes[0]
 	n.declareCanary()
 	metrics := filepath.Join(t.TempDir(), "belpoort.prom")
-	nodes := []string{"--node", c.nodes[0].grpc, "--node", c.nodes[1].grpc, "--node", c.nodes[2].grpc}
+	nodes := []string{"--node", c.nodes[0].grpc, "--node", c.nodes[1].grpc, "--node", c.nodes[2].grpc, "--form", "http://" + c.nodes[1].http}
 	code, out := n.cli(append([]string{"drill", "--number", canaryNumber, "--json", "--metrics-file", metrics}, nodes...)...)
 	var shown drillShown
-	if err := json.Unmarshal([]byte(out), &shown); err != nil || code != exitOK || !shown.OK || !shown.LeftObjected || len(shown.Paths) != 9 {
+	if err := json.Unmarshal([]byte(out), &shown); err != nil || code != exitOK || !shown.OK || !shown.LeftObjected || len(shown.Paths) != 12 {
 		t.Fatalf("exit %d, %v\n%s", code, err, out)
 	}
 	for _, p := range shown.Paths {
@@ -54,7 +54,7 @@ func TestADrillOnThreeNodes(t *testing.T) {
 	}
 	text, err := os.ReadFile(metrics)
 	if err != nil || !strings.Contains(string(text), "belpoort_drill_broken_paths 0\n") ||
-		strings.Count(string(text), "belpoort_drill_refused_seconds{") != 9 || strings.Count(string(text), "belpoort_drill_path_ok{") != 9 || strings.Contains(string(text), canaryNumber[3:]) {
+		strings.Count(string(text), "belpoort_drill_refused_seconds{") != 12 || strings.Count(string(text), "belpoort_drill_path_ok{") != 12 || strings.Contains(string(text), canaryNumber[3:]) {
 		t.Errorf("metrics: %v\n%s", err, text)
 	}
 	for i, n := range c.nodes {
@@ -63,12 +63,18 @@ func TestADrillOnThreeNodes(t *testing.T) {
 		}
 	}
 	table := n.must(append([]string{"drill", "--number", canaryNumber}, nodes...)...) // again: the objection is lifted lawfully
-	if strings.Count(table, "  ok\n") != 9 || strings.Contains(table, canaryNumber[3:]) {
+	if strings.Count(table, "  ok\n") != 12 || strings.Contains(table, canaryNumber[3:]) {
 		t.Errorf("as a table:\n%s", table)
 	}
 	t.Log("\n" + table)
 	if code, out := n.cli("drill", "--number", canaryNumber, "--node", n.grpc, "--node", freeAddress(t), "--within", "1s"); code != exitFailed || !strings.Contains(out, "BROKEN") {
 		t.Errorf("a node that is not there: exit %d\n%s", code, out)
+	}
+	if code, out := n.cli("drill", "--number", canaryNumber, "--node", n.grpc, "--form", "http://"+freeAddress(t)); code != exitFailed || strings.Count(out, "BROKEN: no objection: ") != 1 {
+		t.Errorf("a form that is not there: exit %d\n%s", code, out)
+	}
+	if answer, err := n.within(5*time.Second, canaryNumber); err != nil || !isObjected(answer) {
+		t.Errorf("after a drill that failed: %v, %v", answer, err)
 	}
 }
 
@@ -126,6 +132,9 @@ func TestOnlyCanariesAreDrilled(t *testing.T) {
 		}
 	}
 	if code, out := n.cli("drill", "--number", canaryNumber, "--node", "a:1", "--node", "a:1"); code != exitUsage || !strings.Contains(out, "twice") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	if code, out := n.cli("drill", "--number", canaryNumber, "--form", "gate1:2358"); code != exitUsage || !strings.Contains(out, "--form") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
 }
