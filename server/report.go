@@ -32,6 +32,9 @@ func (g *gatekeeper) ReportCall(
 	if fact.CallReport.OfferResult == eligibility.OfferObjected && !mutantReportForgetsObjection {
 		return s.reportObjected(ctx, w, p, fact.CallReport)
 	}
+	if mutantReportUnwritten {
+		return &belpoortv1.ReportCallResponse{}, nil
+	}
 	written, err := s.write(ctx, []Write{w})
 	if err != nil {
 		return nil, reportFailed(err)

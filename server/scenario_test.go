@@ -23,7 +23,7 @@ var afterTheCall = []eligibility.Reason{
 
 // What the engine decides in the scenarios, a server decides too for those who apply the catalogue, record the facts, ask
 // and report over gRPC. Each earlier call of a scenario is made: asked, allowed and reported at its own time.
-// The mutant mutant_request_twice must fail here.
+// The mutant mutant_report_unwritten must fail here.
 func TestScenariosAfterTheCallOverGRPC(t *testing.T) {
 	seen := map[eligibility.Reason]int{}
 	for _, path := range []string{"../eligibility/testdata/nl.yaml", "../eligibility/testdata/after-the-call.yaml"} {

@@ -1,0 +1,5 @@
+//go:build !mutant_report_unwritten
+
+package server
+
+const mutantReportUnwritten = false
