@@ -31,7 +31,8 @@ func campaignPolicy() (*structpb.Struct, error) {
 	return structpb.NewStruct(map[string]any{
 		"hours": "Mon-Sun 00:00-24:00", "holidays": []any{}, "mourning_days": []any{}, "kings_day": "open",
 		"liberation_day": "open", "early_close": never, "consent_max_age": "12 months", "first_call_within": "6 months",
-		"max_attempts": map[string]any{"per_day": 1000, "per_campaign": 1000},
+		"max_attempts": map[string]any{"per_day": 1000, "per_campaign": 1000}, "offer_deadline": "24 hours",
+		"offer_debt_limit": map[string]any{"percent": 100, "at_least": 1_000_000},
 	})
 }
 

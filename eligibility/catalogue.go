@@ -1,5 +1,7 @@
 package eligibility
 
+import "time"
+
 // Organisation is the advertiser: the legal entity in whose name calls are made.
 type Organisation struct {
 	ID            string
@@ -20,10 +22,23 @@ type Campaign struct {
 	Product      string
 	Mode         Mode
 	Dialing      Dialing
-	Brand        string // "" means the organisation's
-	Suspended    bool
+	Brand        string      // "" means the organisation's
+	Suspended    bool        // by the catalogue
+	Suspension   *Suspension // by what happened in it, or by an officer; nil: not
 	Policy       *Policy
 }
+
+// Suspension stops a campaign that its catalogue lets run.
+type Suspension struct {
+	Cause    SuspensionCause
+	Reason   string // an officer's words, or the figures
+	By       string // the client that asked; "" where nobody did
+	Since    time.Time
+	Position uint64 // of the suspension in the ledger
+}
+
+// stopped reports whether nobody may be called in the campaign.
+func (c *Campaign) stopped() bool { return c.Suspended || c.Suspension != nil }
 
 // brand is the brand under which the campaign calls.
 func (c *Campaign) brand() string {

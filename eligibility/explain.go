@@ -209,7 +209,22 @@ func (a *answer) traceLimits(q *question, p *past, tooMany, cooling bool) {
 		c.Policy.MaxAttemptsPerDay, p.inCampaign, c.Policy.MaxAttemptsPerCampaign)
 	a.setting(q, "abandoned", when(cooling, AbandonedCooldown), "abandoned_cooldown",
 		a.trace.say("last abandoned call %s, %s dialing", "laatste afgebroken oproep %s, kiezen %s"), a.stamp(p.abandoned), q.call.dialing())
-	a.step("campaign", when(c.Suspended, CampaignSuspended), "", "", 0, a.trace.say("suspended %s", "gestopt %s"), a.yes(c.Suspended))
+	a.traceSuspension(q, c)
+}
+
+// bySuspension are the settings that stop a campaign by themselves.
+var bySuspension = map[SuspensionCause]string{OfferDebt: "offer_debt_limit", AbandonedShare: "abandoned_limit"}
+
+func (a *answer) traceSuspension(q *question, c *Campaign) {
+	s := c.Suspension
+	if c.Suspended || s == nil {
+		a.step("campaign", when(c.Suspended, CampaignSuspended), "", "", 0, a.trace.say("suspended in the catalogue %s", "gestopt in de catalogus %s"),
+			a.yes(c.Suspended))
+		return
+	}
+	setting := bySuspension[s.Cause]
+	a.step("campaign", CampaignSuspended, setting, q.law.Sources[setting], s.Position,
+		a.trace.say("suspended since %s, %v: %s", "gestopt sinds %s, %v: %s"), s.Since.UTC().Format(time.RFC3339), s.Cause, s.Reason)
 }
 
 func (a *answer) traceHours(q *question) {

@@ -289,7 +289,7 @@ func (q *question) limits(a *answer, p *past) {
 	if cooling {
 		a.refuse(AbandonedCooldown)
 	}
-	if c.Suspended {
+	if c.stopped() {
 		a.refuse(CampaignSuspended)
 	}
 	a.traceLimits(q, p, tooMany, cooling)

@@ -1,5 +1,7 @@
 package eligibility
 
+import "time"
+
 // Policy holds the settings that are contested or self-regulated: the law's defaults, overridden by the catalogue and by
 // the campaign. Each setting's meaning, default and source stand in the law file.
 type Policy struct {
@@ -29,6 +31,9 @@ type Policy struct {
 	MaxAttemptsPerDay         int
 	MaxAttemptsPerCampaign    int
 	AbandonedCooldown         Duration
+	OfferDeadline             time.Duration // for reporting the offer of the right of objection
+	OfferDebtLimit            Limit
+	AbandonedLimit            Limit // zero: none
 	CallerIDForeignAllowed    bool
 	CallerIDRanges            []RangeOverride
 	CallerIDTestMaxAge        Duration
@@ -74,6 +79,12 @@ type EarlyClose struct {
 type RangeOverride struct {
 	Prefix  string // E.164 with "+"
 	Allowed bool
+}
+
+// Limit is a share and the number from which it counts. The zero value is no limit.
+type Limit struct {
+	Percent float64 // 0 to 100
+	AtLeast int     // from 1
 }
 
 // RequiredList is a list that a campaign must respect.

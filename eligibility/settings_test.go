@@ -2,8 +2,10 @@ package eligibility_test
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
+	"time"
 
 	. "github.com/belpoort/belpoort/eligibility" //nolint:revive // the tests speak the room's words
 )
@@ -38,6 +40,16 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"half open":               {"kings_day", "half", "kings_day", "closed or open"},
 		"unknown exemption":       {"hours_exempt", many("EVERYBODY"), "hours_exempt", "REQUESTED_APPOINTMENT"},
 		"no attempts":             {"max_attempts", map[string]any{"per_day": 0}, "max_attempts.per_day", "1 to 1000"},
+		"a day for an offer":      {"offer_deadline", "1 day", "offer_deadline", "10 minutes"},
+		"no time for an offer":    {"offer_deadline", "0 minutes", "offer_deadline", "1 second"},
+		"too long for an offer":   {"offer_deadline", "25 hours", "offer_deadline", "24 hours"},
+		"an offer without end":    {"offer_deadline", "4294967295 hours", "offer_deadline", "24 hours"},
+		"a debt limit off":        {"offer_debt_limit", "off", "offer_debt_limit", "{percent"},
+		"over all calls":          {"offer_debt_limit", map[string]any{"percent": 101}, "offer_debt_limit.percent", "0 to 100"},
+		"less than no call":       {"offer_debt_limit", map[string]any{"percent": math.NaN()}, "offer_debt_limit.percent", "0 to 100"},
+		"none at least":           {"offer_debt_limit", map[string]any{"at_least": 0}, "offer_debt_limit.at_least", "from 1"},
+		"a share in words":        {"abandoned_limit", "never", "abandoned_limit", "or off"},
+		"an unknown share":        {"abandoned_limit", map[string]any{"share": 3}, "abandoned_limit.share", "unknown key"},
 		"unknown limit":           {"max_attempts", map[string]any{"per_week": 3}, "max_attempts.per_week", "unknown key"},
 		"half an attempt":         {"max_attempts", map[string]any{"per_day": 1.5}, "max_attempts.per_day", "whole number"},
 		"the same range twice":    {"caller_id_ranges", map[string]any{"084": "ALLOW", "+3184": "DENY"}, "caller_id_ranges", "the same range"},
@@ -52,5 +64,31 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		if !errors.As(err, &wrong) || wrong.Setting != c.path || !strings.Contains(wrong.Problem, c.problem) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A limit on abandoned calls is switched on with the usual figures, changed key by key, and switched off again.
+func TestALimitIsSwitchedOnAndOff(t *testing.T) {
+	p := &newWorld(t, 1).law.Defaults
+	if p.AbandonedLimit != (Limit{}) || p.OfferDebtLimit != (Limit{Percent: 2, AtLeast: 5}) || p.OfferDeadline != 10*time.Minute {
+		t.Errorf("the defaults are %v, %v, %v", p.AbandonedLimit, p.OfferDebtLimit, p.OfferDeadline)
+	}
+	for _, step := range []struct {
+		value any
+		want  Limit
+	}{
+		{map[string]any{}, Limit{3, 100}},
+		{map[string]any{"at_least": 50}, Limit{3, 50}},
+		{map[string]any{"percent": 2.5}, Limit{2.5, 50}},
+		{"off", Limit{}},
+		{map[string]any{"at_least": 10.0}, Limit{3, 10}},
+	} {
+		var err error
+		if p, err = p.Override(map[string]any{"abandoned_limit": step.value}); err != nil || p.AbandonedLimit != step.want {
+			t.Fatalf("after %v: %v, %v", step.value, p, err)
+		}
+	}
+	if p, err := p.Override(map[string]any{"offer_deadline": "90 seconds"}); err != nil || p.OfferDeadline != 90*time.Second {
+		t.Errorf("a deadline in seconds: %v", err)
 	}
 }

@@ -284,6 +284,16 @@ const (
 	Preview    Dialing = 2
 )
 
+// SuspensionCause says why a campaign is suspended. The zero value: it is not.
+type SuspensionCause uint8
+
+// The causes of a suspension.
+const (
+	OfferDebt      SuspensionCause = 1 // too many offers of the right of objection are overdue
+	AbandonedShare SuspensionCause = 2 // too many calls were abandoned
+	Officer        SuspensionCause = 3 // somebody asked for it
+)
+
 var (
 	verdictWords = []string{"UNSPECIFIED", "ALLOW", "DENY", "DEFER"}
 	reasonWords  = []string{
@@ -323,6 +333,7 @@ var (
 	purposeWords            = []string{"UNSPECIFIED", "COMMERCIAL", "IDEALISTIC", "SERVICE", "RESEARCH"}
 	modeWords               = []string{"UNSPECIFIED", "HUMAN", "AUTOMATED"}
 	dialingWords            = []string{"UNSPECIFIED", "PREDICTIVE", "PREVIEW"}
+	suspensionCauseWords    = []string{"UNSPECIFIED", "OFFER_DEBT", "ABANDONED_SHARE", "OFFICER"}
 )
 
 func (v Verdict) String() string            { return wordOf(verdictWords, v) }
@@ -346,12 +357,13 @@ func (l Licence) String() string            { return wordOf(licenceWords, l) }
 func (p Purpose) String() string            { return wordOf(purposeWords, p) }
 func (m Mode) String() string               { return wordOf(modeWords, m) }
 func (d Dialing) String() string            { return wordOf(dialingWords, d) }
+func (c SuspensionCause) String() string    { return wordOf(suspensionCauseWords, c) }
 
 // Word is any of the enumerated words of this room.
 type Word interface {
 	Verdict | Reason | Obligation | Presentation | SubscriberKind | Channel | ConsentMethod | VerificationMethod |
 		RelationshipKind | NumberSource | Via | ObjectionScope | ObjectedBy | Outcome | OfferHow | OfferResult |
-		OrganisationClass | Licence | Purpose | Mode | Dialing
+		OrganisationClass | Licence | Purpose | Mode | Dialing | SuspensionCause
 }
 
 // ParseWord reads a word as FORMAT writes it, such as "OWN_INITIATIVE" or "SALE". The error lists the words that exist.
@@ -431,6 +443,8 @@ func wordsOf[W Word]() []string {
 		return purposeWords
 	case Mode:
 		return modeWords
+	case SuspensionCause:
+		return suspensionCauseWords
 	default:
 		return dialingWords
 	}

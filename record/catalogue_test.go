@@ -207,7 +207,7 @@ func TestADecisionIsWrittenDownWhole(t *testing.T) {
 		Obligations: 1 << eligibility.OfferObjection, ValidUntil: at(4), Regime: "NL-2026-07-01", CallerIDKnown: true,
 	}
 	with := record.Circumstances{DecisionID: strings.Repeat("a", 32), At: at(3), Callee: eligibility.CalleeToken{1}, LawVersion: "v",
-		LedgerPosition: 8, CataloguePosition: 2, Client: "dialer-1", RequestID: "q", CallID: "c", Person: "mark"}
+		LedgerPosition: 8, CataloguePosition: 2, StatesPosition: 3, Client: "dialer-1", RequestID: "q", CallID: "c", Person: "mark"}
 	m := record.DecisionToProto(d, call, with)
 	if missing := unset(m.ProtoReflect()); len(missing) > 0 {
 		t.Errorf("not written: %v", missing)

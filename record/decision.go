@@ -17,6 +17,7 @@ type Circumstances struct {
 	LawVersion        string
 	LedgerPosition    uint64
 	CataloguePosition uint64
+	StatesPosition    uint64 // of the campaigns' states
 	Client            string // the credential that asked
 	RequestID         string // the client's own
 	CallID            string // the dialer's own
@@ -32,7 +33,7 @@ func DecisionToProto(d *eligibility.Decision, call *eligibility.Call, c Circumst
 		Mode:                 belpoortv1.Mode(call.Mode), Dialing: belpoortv1.Dialing(call.Dialing), Person: c.Person,
 		Verdict: belpoortv1.Verdict(d.Verdict), Reason: belpoortv1.Reason(d.Reason), Reasons: ReasonsToProto(d.Reasons),
 		Basis: BasisToProto(d), Obligations: ObligationsToProto(d.Obligations), ValidUntil: Stamp(d.ValidUntil),
-		LawVersion: c.LawVersion, LedgerPosition: c.LedgerPosition, CataloguePosition: c.CataloguePosition,
+		LawVersion: c.LawVersion, LedgerPosition: c.LedgerPosition, CataloguePosition: c.CataloguePosition, StatesPosition: c.StatesPosition,
 		Client: c.Client, RequestId: c.RequestID, CallId: c.CallID, Regime: d.Regime, UnreportedAttempts: uint32(len(call.Unreported)),
 	}
 	if !c.Callee.IsZero() {

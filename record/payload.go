@@ -24,6 +24,8 @@ const (
 	KindCorrection     int32 = 21
 	KindErasure        int32 = 22
 	KindCatalogue      int32 = 100
+	// KindCampaignStates is that of the campaigns that are suspended, which like the catalogue concerns no callee.
+	KindCampaignStates int32 = 101
 
 	KindCorrectionProposed int32 = 23
 )
@@ -96,6 +98,24 @@ func UnmarshalCatalogue(position uint64, payload []byte) (*belpoortv1.Catalogue,
 	m := &belpoortv1.Catalogue{}
 	if err := proto.Unmarshal(payload, m); err != nil {
 		return nil, fmt.Errorf("%w: position %d: %w", ErrPayload, position, err)
+	}
+	return m, nil
+}
+
+// MarshalStates is the campaigns' states as the ledger's payload.
+func MarshalStates(m *belpoortv1.CampaignStates) ([]byte, error) { return deterministic.Marshal(m) }
+
+// UnmarshalStates reads the campaigns' states back from the entry at a position, which is that of the suspension that it
+// began. Errors wrap ErrPayload.
+func UnmarshalStates(position uint64, payload []byte) (*belpoortv1.CampaignStates, error) {
+	m := &belpoortv1.CampaignStates{}
+	if err := proto.Unmarshal(payload, m); err != nil {
+		return nil, fmt.Errorf("%w: position %d: %w", ErrPayload, position, err)
+	}
+	for _, s := range m.GetSuspended() {
+		if s.GetPosition() == 0 {
+			s.Position = position
+		}
 	}
 	return m, nil
 }

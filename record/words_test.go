@@ -69,6 +69,7 @@ func TestWordsAreTheSameOnTheWireAndInTheLaw(t *testing.T) {
 	as(belpoortv1.OfferHow(0), func(e d) { sameWords[eligibility.OfferHow](t, e, "OFFER_HOW_") })
 	as(belpoortv1.OfferResult(0), func(e d) { sameWords[eligibility.OfferResult](t, e, "OFFER_RESULT_") })
 	as(belpoortv1.OrganisationClass(0), func(e d) { sameWords[eligibility.OrganisationClass](t, e, "ORGANISATION_CLASS_") })
+	as(belpoortv1.SuspensionCause(0), func(e d) { sameWords[eligibility.SuspensionCause](t, e, "SUSPENSION_CAUSE_") })
 	as(belpoortv1.Licence(0), func(e d) { sameWords[eligibility.Licence](t, e, "LICENCE_") })
 	as(belpoortv1.Purpose(0), func(e d) { sameWords[eligibility.Purpose](t, e, "PURPOSE_") })
 	as(belpoortv1.Mode(0), func(e d) { sameWords[eligibility.Mode](t, e, "MODE_") })

@@ -100,7 +100,8 @@ func explanation(
 		Basis: record.BasisToProto(d), Obligations: record.ObligationsToProto(d.Obligations),
 		ValidUntil: record.Stamp(d.ValidUntil), RetryTime: record.Stamp(d.RetryTime), Steps: record.StepsToProto(steps),
 		Regime: d.Regime, LawVersion: force.law.Version, LedgerPosition: e.LedgerPosition(), CataloguePosition: force.position,
-		DialTime: timestamppb.New(at),
+		StatesPosition: force.states.position,
+		DialTime:       timestamppb.New(at),
 	}
 	m.Sentence, _ = record.Sentence(d.Reason, language)
 	if token := e.CalleeToken(); !token.IsZero() {

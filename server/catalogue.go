@@ -26,6 +26,8 @@ type inForce struct {
 	message   *belpoortv1.Catalogue
 	payload   []byte
 	position  uint64 // 0: none was ever applied
+	states    states // laid over the catalogue
+	asApplied *eligibility.Catalogue
 }
 
 // newRegister makes the register of caller IDs; what is wrong with one is named by its path in the catalogue.
@@ -63,7 +65,7 @@ func readForce(m *belpoortv1.Catalogue, law *eligibility.Law, position uint64) (
 	if err != nil {
 		return nil, err
 	}
-	return &inForce{law, catalogue, m, payload, position}, nil
+	return &inForce{law: law, catalogue: catalogue, asApplied: catalogue, message: m, payload: payload, position: position}, nil
 }
 
 func (s *Server) useEmptyCatalogue(law *eligibility.Law) error {
@@ -87,7 +89,7 @@ func (s *Server) UseLaw(law *eligibility.Law) error {
 	if err != nil {
 		return fmt.Errorf("the catalogue in force does not fit the law: %w", err)
 	}
-	s.force.Store(force)
+	s.force.Store(force.under(now.states))
 	s.metrics.LawInForce(law.Version)
 	return nil
 }
@@ -108,11 +110,16 @@ func (s *Server) UseCatalogue(position uint64, payload []byte) error {
 	return nil
 }
 
-// swap needs the lock on applying.
+// swap puts a newer catalogue in force under the campaigns' states that are; it needs the lock on applying.
 func (s *Server) swap(force *inForce) {
-	if force.position > s.force.Load().position {
-		s.force.Store(force)
+	now := s.force.Load()
+	if force.position <= now.position {
+		return
 	}
+	if mutantStatesForgotten {
+		now = &inForce{}
+	}
+	s.force.Store(force.under(now.states))
 }
 
 // catalogues keeps who calls, under which numbers, for what.
@@ -252,5 +259,9 @@ func (s *Server) forceAt(ctx context.Context, position uint64) (*inForce, error)
 	if err != nil {
 		return nil, internal(err)
 	}
-	return force, nil
+	stood, err := s.statesAt(ctx, position)
+	if err != nil {
+		return nil, err
+	}
+	return force.under(stood), nil
 }

@@ -236,7 +236,7 @@ func (s *Server) decide(q *question, k known) (eligibility.Decision, *belpoortv1
 	}
 	c := record.Circumstances{
 		At: at, Callee: q.token, LawVersion: q.force.law.Version, LedgerPosition: k.e.LedgerPosition(),
-		CataloguePosition: q.force.position, Client: q.client.id, RequestID: q.requestID,
+		CataloguePosition: q.force.position, StatesPosition: q.force.states.position, Client: q.client.id, RequestID: q.requestID,
 		CallID: q.callID,
 		Person: s.ring.PersonMark(q.token, q.call.Person),
 	}

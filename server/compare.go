@@ -152,7 +152,9 @@ func (f *inForce) underPolicy(settings *structpb.Struct, client *client) (*inFor
 			return nil, wrongSetting(err)
 		}
 	}
-	return &inForce{f.law, &catalogue, f.message, f.payload, f.position}, nil
+	supposed := *f
+	supposed.catalogue = &catalogue
+	return &supposed, nil
 }
 
 func wrongSetting(err error) error {
@@ -189,7 +191,7 @@ func (s *Server) underLaw(now *inForce, name string, file []byte) (*inForce, err
 	if err != nil {
 		return nil, internal(err)
 	}
-	return supposed, nil
+	return supposed.under(now.states), nil
 }
 
 // clipped bounds how much of a client's own words an error repeats.

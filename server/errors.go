@@ -32,6 +32,8 @@ const (
 	ReasonReceiptTaken          = "RECEIPT_TAKEN"
 	ReasonCatalogueMoved        = "CATALOGUE_MOVED"
 	ReasonNoCatalogue           = "NO_CATALOGUE"
+	ReasonCampaignRuns          = "CAMPAIGN_NOT_SUSPENDED"
+	ReasonStatesBusy            = "CAMPAIGN_STATES_BUSY"
 	ReasonObjectionUnknown      = "OBJECTION_UNKNOWN"
 	ReasonCalleeErased          = "CALLEE_ERASED"
 	ReasonCorrectionUnknown     = "CORRECTION_UNKNOWN"

@@ -104,13 +104,16 @@ func (s *Server) readDirectly(ctx context.Context, callee eligibility.CalleeToke
 	return s.readLedger(ctx, callee, s.facts.readNow)
 }
 
-// RefreshCatalogue puts the ledger's newest catalogue in force, if it is not yet.
+// RefreshCatalogue puts the ledger's newest catalogue in force, and its newest states of campaigns, if they are not yet.
 func (s *Server) RefreshCatalogue(ctx context.Context) error {
 	entry, found, err := s.facts.latestOfKind(ctx, record.KindCatalogue)
-	if err != nil || !found || entry.Position <= s.force.Load().position {
+	if err == nil && found && entry.Position > s.force.Load().position {
+		err = s.UseCatalogue(entry.Position, entry.Payload)
+	}
+	if err != nil {
 		return err
 	}
-	return s.UseCatalogue(entry.Position, entry.Payload)
+	return s.refreshStates(ctx)
 }
 
 // mayAnswer says why a decision cannot be answered on what is known, whatever the law says; nil where it can.

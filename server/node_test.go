@@ -161,6 +161,32 @@ func (d *ledgerDoor) ListDecisions(ctx context.Context, f DecisionFilter, limit 
 	return payloads, err
 }
 
+func (d *ledgerDoor) AllowedAfter(ctx context.Context, after uint64, limit int) ([]Allowed, error) {
+	found, err := d.ledger.AllowedAfter(ctx, after, limit)
+	allowed := make([]Allowed, len(found))
+	for i, s := range found {
+		allowed[i] = Allowed{s.Number, s.ID, s.Time, s.Campaign, s.Payload}
+	}
+	return allowed, err
+}
+
+func (d *ledgerDoor) AllowedFrom(ctx context.Context, t time.Time) (uint64, error) {
+	return d.ledger.AllowedFrom(ctx, t)
+}
+
+func (d *ledgerDoor) OfKinds(ctx context.Context, kinds []int32, after uint64, limit int) ([]Entry, error) {
+	found, _, err := d.ledger.OfKinds(ctx, kinds, after, limit)
+	entries := make([]Entry, len(found))
+	for i := range found {
+		entries[i] = Entry(found[i])
+	}
+	return entries, err
+}
+
+func (d *ledgerDoor) PositionAt(ctx context.Context, t time.Time) (uint64, error) {
+	return ledger.PositionAt(ctx, d.ledger, t)
+}
+
 func notFound(err error) error {
 	if errors.Is(err, ledger.ErrNotFound) {
 		return ErrNotFound
@@ -371,7 +397,7 @@ func newNode(t testing.TB, dir string, change func(*Config)) *node {
 	n.permits = signing{permits}
 	c := Config{
 		Permits: n.permits,
-		Facts:   n.door, Appender: n.door, Eraser: n.door, Decisions: n.door, Cache: memoryCache{records}, Attempts: memoryCache{records}, Floors: records, Lease: Alone{}, Journal: n.journal,
+		Facts:   n.door, Appender: n.door, Eraser: n.door, Decisions: n.door, Allowed: n.door, Happened: n.door, Cache: memoryCache{records}, Attempts: memoryCache{records}, Floors: records, Lease: Alone{}, Journal: n.journal,
 		Journalled: j.Stats().Appended, Law: dutchLaw(), ParseLaw: law.Parse, Ring: n.ring, Keys: keys, Log: log, Metrics: n.metrics, Clock: now,
 	}
 	if change != nil {
@@ -380,14 +406,8 @@ func newNode(t testing.TB, dir string, change func(*Config)) *node {
 	if n.Server, err = New(c); err != nil {
 		t.Fatal(err)
 	}
-	entry, ok, err := n.door.ledger.LatestOfKind(t.Context(), record.KindCatalogue, 0)
-	if err != nil {
+	if err := n.RefreshCatalogue(t.Context()); err != nil {
 		t.Fatal(err)
-	}
-	if ok {
-		if err := n.UseCatalogue(entry.Position, entry.Payload); err != nil {
-			t.Fatal(err)
-		}
 	}
 	return n
 }

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"context"
-
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
@@ -22,18 +20,4 @@ func (g *gatekeeper) CheckCalls(grpc.BidiStreamingServer[belpoortv1.CheckCallsRe
 // ScreenNumbers is not yet available.
 func (g *gatekeeper) ScreenNumbers(grpc.BidiStreamingServer[belpoortv1.ScreenNumbersRequest, belpoortv1.ScreenNumbersResponse]) error {
 	return notYet("screening lists of numbers; use CheckCall with dry_run")
-}
-
-// SuspendCampaign is not yet available.
-func (c *catalogues) SuspendCampaign(
-	context.Context, *belpoortv1.SuspendCampaignRequest,
-) (*belpoortv1.SuspendCampaignResponse, error) {
-	return nil, notYet("suspending one campaign; apply a catalogue in which it is suspended")
-}
-
-// ResumeCampaign is not yet available.
-func (c *catalogues) ResumeCampaign(
-	context.Context, *belpoortv1.ResumeCampaignRequest,
-) (*belpoortv1.ResumeCampaignResponse, error) {
-	return nil, notYet("resuming one campaign; apply a catalogue in which it is not suspended")
 }

@@ -131,6 +131,7 @@ const (
 	erasureKeys   = "erasure/"
 	proposalKeys  = "proposal/"
 	approvalKeys  = "approval/"
+	statesKeys    = "campaigns/"
 )
 
 func objectionKey(client, requestID string) string { return objectionKeys + client + "/" + requestID }

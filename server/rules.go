@@ -69,6 +69,7 @@ var rules = map[string]rule{
 	belpoortv1.CatalogueService_GetCatalogue_FullMethodName:    {roles: roleOps | roleCompliance},
 	belpoortv1.CatalogueService_SuspendCampaign_FullMethodName: {roles: roleOps | roleCompliance},
 	belpoortv1.CatalogueService_ResumeCampaign_FullMethodName:  {roles: roleCompliance},
+	belpoortv1.CatalogueService_ListCampaigns_FullMethodName:   {roles: roleOps | roleCompliance},
 
 	belpoortv1.AuditService_ExplainCall_FullMethodName:   {roles: roleCompliance},
 	belpoortv1.AuditService_GetDecision_FullMethodName:   {roles: roleCompliance},

@@ -34,6 +34,8 @@ type Config struct {
 	Appender  Appender
 	Eraser    Eraser
 	Decisions Decisions
+	Allowed   AllowedCalls
+	Happened  Happenings
 	Cache     Cache
 	Attempts  Attempts
 	Floors    Floors
@@ -84,7 +86,8 @@ const (
 
 func (c *Config) check() error {
 	for name, present := range map[string]bool{
-		"Facts": c.Facts != nil, "Appender": c.Appender != nil, "Eraser": c.Eraser != nil, "Decisions": c.Decisions != nil, "Cache": c.Cache != nil, "Attempts": c.Attempts != nil,
+		"Facts": c.Facts != nil, "Appender": c.Appender != nil, "Eraser": c.Eraser != nil, "Decisions": c.Decisions != nil,
+		"Allowed": c.Allowed != nil, "Happened": c.Happened != nil, "Cache": c.Cache != nil, "Attempts": c.Attempts != nil,
 		"Floors": c.Floors != nil, "Lease": c.Lease != nil, "Permits": c.Permits != nil,
 		"Journal": c.Journal != nil, "Law": c.Law != nil, "ParseLaw": c.ParseLaw != nil, "Ring": c.Ring != nil,
 		"Keys": c.Keys != nil, "Log": c.Log != nil, "Metrics": c.Metrics != nil,
@@ -137,6 +140,10 @@ type Server struct {
 
 	allowWindow time.Duration
 
+	debts        *debts
+	stopWatching context.CancelFunc
+	watching     sync.WaitGroup
+
 	force    atomic.Pointer[inForce]
 	applying sync.Mutex // one catalogue at a time
 	// journalled is the last sequence number that this process knows the journal to have given.
@@ -184,6 +191,7 @@ func New(c Config) (*Server, error) {
 		checks: make(chan struct{}, c.Checks), writes: make(chan struct{}, maxWrites), health: health.NewServer(), served: make(chan error, 1),
 	}
 	s.facts.panicked = s.panicked
+	s.debts, s.stopWatching = newDebts(s, c.Allowed, c.Happened), func() {}
 	s.journalled.Store(c.Journalled)
 	s.grpc = grpc.NewServer(s.options(c.TLS)...)
 	s.register(s.grpc)
@@ -260,6 +268,9 @@ func (s *Server) Start(l net.Listener) error {
 		s.cut()
 		return errors.Join(err, <-s.served)
 	}
+	watching, stop := context.WithCancel(context.Background())
+	s.stopWatching = stop
+	s.watching.Go(func() { s.debts.follow(watching) })
 	s.proven.Store(true)
 	s.showHealth()
 	return nil
@@ -321,6 +332,8 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.cut()
 		<-finished
 	}
+	s.stopWatching()
+	s.watching.Wait()
 	s.writing.Wait()
 	s.facts.wait()
 	return err

@@ -118,6 +118,7 @@ Every flag can also be set in the environment (--grpc as BELPOORT_GRPC) or in th
 		eraseCommand(),
 		correctCommand(),
 		applyCommand(),
+		campaignsCommand(),
 		importCommand(),
 		screenCommand(),
 		decisionsCommand(),

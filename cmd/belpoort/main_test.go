@@ -154,7 +154,8 @@ func write(t testing.TB, dir, name, content string) string {
 	return path
 }
 
-// testCatalogue is open at all hours, so that tests pass at night, and puts up with many attempts.
+// testCatalogue is open at all hours, so that tests pass at night, and puts up with many attempts, and for a day with calls
+// that nobody reports.
 func testCatalogue() string {
 	tested := time.Now().AddDate(0, -1, 0).Format(time.RFC3339)
 	return `catalogue:
@@ -169,6 +170,7 @@ func testCatalogue() string {
 policy:
   hours: "Mon-Sun 00:00-24:00"
   max_attempts: {per_day: 1000, per_campaign: 1000}
+  offer_deadline: 24 hours
   holidays: []
   kings_day: open
   early_close: {"05-04": null, "12-05": null, "12-24": null, GOOD_FRIDAY: null}

@@ -219,7 +219,7 @@ func (n *node) serve(ctx context.Context, o nodeOptions, nl *eligibility.Law, ri
 	store := register{n.ledger}
 	config := server.Config{
 		Permits: signing{permits},
-		Facts:   store, Appender: store, Eraser: store, Decisions: store, Lease: server.Alone{}, Journal: n.journal, Pending: n.pending,
+		Facts:   store, Appender: store, Eraser: store, Decisions: store, Allowed: store, Happened: store, Lease: server.Alone{}, Journal: n.journal, Pending: n.pending,
 		Journalled: n.journalled, Law: nl, ParseLaw: law.Parse, Ring: ring, Keys: keys,
 		Log: n.log, Metrics: metrics, Reflection: n.grpc.Addr().(*net.TCPAddr).IP.IsLoopback(),
 		AllowWindow: o.allowWindow, Uptime: fence.Uptime,
@@ -238,7 +238,7 @@ func (n *node) serve(ctx context.Context, o nodeOptions, nl *eligibility.Law, ri
 	if n.server, err = server.New(config); err != nil {
 		return err
 	}
-	if err := useCatalogue(ctx, n.server, n.ledger); err != nil {
+	if err := n.server.RefreshCatalogue(ctx); err != nil {
 		return err
 	}
 	if err := n.openFence(ctx, o); err != nil {

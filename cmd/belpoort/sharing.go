@@ -14,7 +14,6 @@ import (
 	"github.com/belpoort/belpoort/journal"
 	"github.com/belpoort/belpoort/ledger"
 	"github.com/belpoort/belpoort/ops"
-	"github.com/belpoort/belpoort/record"
 	"github.com/belpoort/belpoort/server"
 )
 
@@ -203,13 +202,4 @@ func (n *node) followPending(ctx context.Context) error {
 		Delay: time.Millisecond, BackoffMin: replayAtLeast, BackoffMax: replayAtMost, Timeout: replayTimeout, BatchRecords: 64,
 		OnError: func(err error) { n.log.Warn("pending objections wait for the ledger", zap.Error(err)) },
 	})
-}
-
-// useCatalogue puts the ledger's newest catalogue in force.
-func useCatalogue(ctx context.Context, s *server.Server, store ledger.Ledger) error {
-	entry, found, err := store.LatestOfKind(ctx, record.KindCatalogue, 0)
-	if err != nil || !found {
-		return err
-	}
-	return s.UseCatalogue(entry.Position, entry.Payload)
 }

@@ -95,6 +95,29 @@ func (r register) ListDecisions(ctx context.Context, f server.DecisionFilter, li
 	return payloads, translated(err)
 }
 
+func (r register) AllowedAfter(ctx context.Context, after uint64, limit int) ([]server.Allowed, error) {
+	found, err := r.Ledger.AllowedAfter(ctx, after, limit)
+	allowed := make([]server.Allowed, len(found))
+	for i := range found {
+		d := &found[i]
+		allowed[i] = server.Allowed{Number: d.Number, ID: d.ID, Time: d.Time, Campaign: d.Campaign, Payload: d.Payload}
+	}
+	return allowed, translated(err)
+}
+
+func (r register) OfKinds(ctx context.Context, kinds []int32, after uint64, limit int) ([]server.Entry, error) {
+	found, _, err := r.Ledger.OfKinds(ctx, kinds, after, limit)
+	entries := make([]server.Entry, len(found))
+	for i := range found {
+		entries[i] = server.Entry(found[i])
+	}
+	return entries, translated(err)
+}
+
+func (r register) PositionAt(ctx context.Context, t time.Time) (uint64, error) {
+	return ledger.PositionAt(ctx, r.Ledger, t)
+}
+
 // translated says in the server's words what the server tells apart.
 func translated(err error) error {
 	var refused *ledger.FactError

@@ -284,9 +284,11 @@ type ExplainCallResponse struct {
 	// The dial instant.
 	DialTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=dial_time,json=dialTime,proto3" json:"dial_time,omitempty"`
 	// The callee token.
-	CalleeToken   string `protobuf:"bytes,15,opt,name=callee_token,json=calleeToken,proto3" json:"callee_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	CalleeToken string `protobuf:"bytes,15,opt,name=callee_token,json=calleeToken,proto3" json:"callee_token,omitempty"`
+	// Ledger position of the campaigns' states used. 0: none was ever recorded.
+	StatesPosition uint64 `protobuf:"varint,16,opt,name=states_position,json=statesPosition,proto3" json:"states_position,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ExplainCallResponse) Reset() {
@@ -422,6 +424,13 @@ func (x *ExplainCallResponse) GetCalleeToken() string {
 		return x.CalleeToken
 	}
 	return ""
+}
+
+func (x *ExplainCallResponse) GetStatesPosition() uint64 {
+	if x != nil {
+		return x.StatesPosition
+	}
+	return 0
 }
 
 // Asks for a decision.
@@ -1211,7 +1220,7 @@ const file_belpoort_v1_audit_proto_rawDesc = "" +
 	"\x06inputs\x18\x04 \x01(\tR\x06inputs\x12\x18\n" +
 	"\aarticle\x18\x05 \x01(\tR\aarticle\x12\x1a\n" +
 	"\bposition\x18\x06 \x01(\x04R\bposition\x12\x16\n" +
-	"\x06source\x18\a \x01(\tR\x06source\"\xb4\x05\n" +
+	"\x06source\x18\a \x01(\tR\x06source\"\xdd\x05\n" +
 	"\x13ExplainCallResponse\x12.\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x14.belpoort.v1.VerdictR\averdict\x12+\n" +
 	"\x06reason\x18\x02 \x01(\x0e2\x13.belpoort.v1.ReasonR\x06reason\x12-\n" +
@@ -1231,7 +1240,8 @@ const file_belpoort_v1_audit_proto_rawDesc = "" +
 	"\x0fledger_position\x18\f \x01(\x04R\x0eledgerPosition\x12-\n" +
 	"\x12catalogue_position\x18\r \x01(\x04R\x11cataloguePosition\x127\n" +
 	"\tdial_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\bdialTime\x12!\n" +
-	"\fcallee_token\x18\x0f \x01(\tR\vcalleeToken\"5\n" +
+	"\fcallee_token\x18\x0f \x01(\tR\vcalleeToken\x12'\n" +
+	"\x0fstates_position\x18\x10 \x01(\x04R\x0estatesPosition\"5\n" +
 	"\x12GetDecisionRequest\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\"H\n" +

@@ -11,6 +11,7 @@ package belpoortv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
@@ -314,6 +315,63 @@ func (Dialing) EnumDescriptor() ([]byte, []int) {
 	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{4}
 }
 
+// Names why a campaign is suspended.
+type SuspensionCause int32
+
+const (
+	// It is not suspended, or only by the catalogue.
+	SuspensionCause_SUSPENSION_CAUSE_UNSPECIFIED SuspensionCause = 0
+	// More offers of the right of objection are overdue than offer_debt_limit allows.
+	SuspensionCause_SUSPENSION_CAUSE_OFFER_DEBT SuspensionCause = 1
+	// More calls were abandoned than abandoned_limit allows.
+	SuspensionCause_SUSPENSION_CAUSE_ABANDONED_SHARE SuspensionCause = 2
+	// Somebody asked for it with SuspendCampaign.
+	SuspensionCause_SUSPENSION_CAUSE_OFFICER SuspensionCause = 3
+)
+
+// Enum value maps for SuspensionCause.
+var (
+	SuspensionCause_name = map[int32]string{
+		0: "SUSPENSION_CAUSE_UNSPECIFIED",
+		1: "SUSPENSION_CAUSE_OFFER_DEBT",
+		2: "SUSPENSION_CAUSE_ABANDONED_SHARE",
+		3: "SUSPENSION_CAUSE_OFFICER",
+	}
+	SuspensionCause_value = map[string]int32{
+		"SUSPENSION_CAUSE_UNSPECIFIED":     0,
+		"SUSPENSION_CAUSE_OFFER_DEBT":      1,
+		"SUSPENSION_CAUSE_ABANDONED_SHARE": 2,
+		"SUSPENSION_CAUSE_OFFICER":         3,
+	}
+)
+
+func (x SuspensionCause) Enum() *SuspensionCause {
+	p := new(SuspensionCause)
+	*p = x
+	return p
+}
+
+func (x SuspensionCause) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SuspensionCause) Descriptor() protoreflect.EnumDescriptor {
+	return file_belpoort_v1_catalogue_proto_enumTypes[5].Descriptor()
+}
+
+func (SuspensionCause) Type() protoreflect.EnumType {
+	return &file_belpoort_v1_catalogue_proto_enumTypes[5]
+}
+
+func (x SuspensionCause) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SuspensionCause.Descriptor instead.
+func (SuspensionCause) EnumDescriptor() ([]byte, []int) {
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{5}
+}
+
 // Names what it means.
 type IvrDigit_Meaning int32
 
@@ -355,11 +413,11 @@ func (x IvrDigit_Meaning) String() string {
 }
 
 func (IvrDigit_Meaning) Descriptor() protoreflect.EnumDescriptor {
-	return file_belpoort_v1_catalogue_proto_enumTypes[5].Descriptor()
+	return file_belpoort_v1_catalogue_proto_enumTypes[6].Descriptor()
 }
 
 func (IvrDigit_Meaning) Type() protoreflect.EnumType {
-	return &file_belpoort_v1_catalogue_proto_enumTypes[5]
+	return &file_belpoort_v1_catalogue_proto_enumTypes[6]
 }
 
 func (x IvrDigit_Meaning) Number() protoreflect.EnumNumber {
@@ -1272,7 +1330,7 @@ type SuspendCampaignRequest struct {
 	Campaign string `protobuf:"bytes,1,opt,name=campaign,proto3" json:"campaign,omitempty"`
 	// Why, 1 to 500 bytes.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Makes the write happen once.
+	// Makes the write happen once: a repeat gets the first answer. At most 128 bytes; empty: every call is one of its own.
 	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1382,7 +1440,7 @@ type ResumeCampaignRequest struct {
 	Campaign string `protobuf:"bytes,1,opt,name=campaign,proto3" json:"campaign,omitempty"`
 	// Why, 1 to 500 bytes.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Makes the write happen once.
+	// Makes the write happen once: a repeat gets the first answer. At most 128 bytes; empty: every call is one of its own.
 	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1485,11 +1543,621 @@ func (x *ResumeCampaignResponse) GetPosition() uint64 {
 	return 0
 }
 
+// A campaign that is suspended by what happened in it, or because somebody asked for it.
+type CampaignSuspension struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The campaign.
+	Campaign string `protobuf:"bytes,1,opt,name=campaign,proto3" json:"campaign,omitempty"`
+	// Why.
+	Cause SuspensionCause `protobuf:"varint,2,opt,name=cause,proto3,enum=belpoort.v1.SuspensionCause" json:"cause,omitempty"`
+	// An officer's words; where nobody asked, the figures.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The credential that asked. Empty: nobody did.
+	By string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	// Since when.
+	SinceTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since_time,json=sinceTime,proto3" json:"since_time,omitempty"`
+	// Its ledger position, where the ledger itself does not tell: 0 in the fact that began it.
+	Position      uint64 `protobuf:"varint,6,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CampaignSuspension) Reset() {
+	*x = CampaignSuspension{}
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CampaignSuspension) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CampaignSuspension) ProtoMessage() {}
+
+func (x *CampaignSuspension) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CampaignSuspension.ProtoReflect.Descriptor instead.
+func (*CampaignSuspension) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CampaignSuspension) GetCampaign() string {
+	if x != nil {
+		return x.Campaign
+	}
+	return ""
+}
+
+func (x *CampaignSuspension) GetCause() SuspensionCause {
+	if x != nil {
+		return x.Cause
+	}
+	return SuspensionCause_SUSPENSION_CAUSE_UNSPECIFIED
+}
+
+func (x *CampaignSuspension) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CampaignSuspension) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *CampaignSuspension) GetSinceTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SinceTime
+	}
+	return nil
+}
+
+func (x *CampaignSuspension) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+// A change in what campaigns may do.
+type CampaignChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The campaign.
+	Campaign string `protobuf:"bytes,1,opt,name=campaign,proto3" json:"campaign,omitempty"`
+	// It is suspended from now on; else it may run again.
+	Suspended bool `protobuf:"varint,2,opt,name=suspended,proto3" json:"suspended,omitempty"`
+	// Why it is suspended, or why it had been.
+	Cause SuspensionCause `protobuf:"varint,3,opt,name=cause,proto3,enum=belpoort.v1.SuspensionCause" json:"cause,omitempty"`
+	// An officer's words; where nobody asked, the figures.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The credential that asked. Empty: nobody did.
+	By string `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
+	// When.
+	ChangeTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=change_time,json=changeTime,proto3" json:"change_time,omitempty"`
+	// The client's own id of the change. Empty: none given.
+	RequestId string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Offers that were overdue at that moment need not be made good any more: those of calls that had ended offer_deadline before.
+	WrittenOff bool `protobuf:"varint,8,opt,name=written_off,json=writtenOff,proto3" json:"written_off,omitempty"`
+	// The offer_deadline by which they were overdue.
+	OfferDeadline *durationpb.Duration `protobuf:"bytes,9,opt,name=offer_deadline,json=offerDeadline,proto3" json:"offer_deadline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CampaignChange) Reset() {
+	*x = CampaignChange{}
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CampaignChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CampaignChange) ProtoMessage() {}
+
+func (x *CampaignChange) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CampaignChange.ProtoReflect.Descriptor instead.
+func (*CampaignChange) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *CampaignChange) GetCampaign() string {
+	if x != nil {
+		return x.Campaign
+	}
+	return ""
+}
+
+func (x *CampaignChange) GetSuspended() bool {
+	if x != nil {
+		return x.Suspended
+	}
+	return false
+}
+
+func (x *CampaignChange) GetCause() SuspensionCause {
+	if x != nil {
+		return x.Cause
+	}
+	return SuspensionCause_SUSPENSION_CAUSE_UNSPECIFIED
+}
+
+func (x *CampaignChange) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CampaignChange) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *CampaignChange) GetChangeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ChangeTime
+	}
+	return nil
+}
+
+func (x *CampaignChange) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CampaignChange) GetWrittenOff() bool {
+	if x != nil {
+		return x.WrittenOff
+	}
+	return false
+}
+
+func (x *CampaignChange) GetOfferDeadline() *durationpb.Duration {
+	if x != nil {
+		return x.OfferDeadline
+	}
+	return nil
+}
+
+// The oldest overdue offer of a campaign, so that a node that starts knows from where to read.
+type CampaignDebt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The campaign.
+	Campaign string `protobuf:"bytes,1,opt,name=campaign,proto3" json:"campaign,omitempty"`
+	// When its call was allowed.
+	OldestTime    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=oldest_time,json=oldestTime,proto3" json:"oldest_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CampaignDebt) Reset() {
+	*x = CampaignDebt{}
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CampaignDebt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CampaignDebt) ProtoMessage() {}
+
+func (x *CampaignDebt) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CampaignDebt.ProtoReflect.Descriptor instead.
+func (*CampaignDebt) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *CampaignDebt) GetCampaign() string {
+	if x != nil {
+		return x.Campaign
+	}
+	return ""
+}
+
+func (x *CampaignDebt) GetOldestTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestTime
+	}
+	return nil
+}
+
+// Which campaigns are suspended: the whole of it, as the ledger keeps it at every change.
+type CampaignStates struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What changed.
+	Change *CampaignChange `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	// The campaigns that are suspended, in order of their names.
+	Suspended []*CampaignSuspension `protobuf:"bytes,2,rep,name=suspended,proto3" json:"suspended,omitempty"`
+	// Campaigns with offers that have been overdue for long, in order of their names.
+	Owing         []*CampaignDebt `protobuf:"bytes,3,rep,name=owing,proto3" json:"owing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CampaignStates) Reset() {
+	*x = CampaignStates{}
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CampaignStates) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CampaignStates) ProtoMessage() {}
+
+func (x *CampaignStates) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CampaignStates.ProtoReflect.Descriptor instead.
+func (*CampaignStates) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *CampaignStates) GetChange() *CampaignChange {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *CampaignStates) GetSuspended() []*CampaignSuspension {
+	if x != nil {
+		return x.Suspended
+	}
+	return nil
+}
+
+func (x *CampaignStates) GetOwing() []*CampaignDebt {
+	if x != nil {
+		return x.Owing
+	}
+	return nil
+}
+
+// Asks how campaigns stand.
+type ListCampaignsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this one. Empty: all.
+	Campaign      string `protobuf:"bytes,1,opt,name=campaign,proto3" json:"campaign,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCampaignsRequest) Reset() {
+	*x = ListCampaignsRequest{}
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCampaignsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCampaignsRequest) ProtoMessage() {}
+
+func (x *ListCampaignsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCampaignsRequest.ProtoReflect.Descriptor instead.
+func (*ListCampaignsRequest) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListCampaignsRequest) GetCampaign() string {
+	if x != nil {
+		return x.Campaign
+	}
+	return ""
+}
+
+// How campaigns stand.
+type ListCampaignsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The campaigns of the catalogue, in order of their names.
+	Campaigns []*CampaignStanding `protobuf:"bytes,1,rep,name=campaigns,proto3" json:"campaigns,omitempty"`
+	// The instant of the figures.
+	AsOfTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=as_of_time,json=asOfTime,proto3" json:"as_of_time,omitempty"`
+	// Ledger position of the campaigns' states in force. 0: none was ever recorded.
+	StatesPosition uint64 `protobuf:"varint,3,opt,name=states_position,json=statesPosition,proto3" json:"states_position,omitempty"`
+	// This node has only just started and still reads the ledger: debts are missing from the figures. Suspensions are not.
+	Reading       bool `protobuf:"varint,4,opt,name=reading,proto3" json:"reading,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCampaignsResponse) Reset() {
+	*x = ListCampaignsResponse{}
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCampaignsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCampaignsResponse) ProtoMessage() {}
+
+func (x *ListCampaignsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCampaignsResponse.ProtoReflect.Descriptor instead.
+func (*ListCampaignsResponse) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ListCampaignsResponse) GetCampaigns() []*CampaignStanding {
+	if x != nil {
+		return x.Campaigns
+	}
+	return nil
+}
+
+func (x *ListCampaignsResponse) GetAsOfTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AsOfTime
+	}
+	return nil
+}
+
+func (x *ListCampaignsResponse) GetStatesPosition() uint64 {
+	if x != nil {
+		return x.StatesPosition
+	}
+	return 0
+}
+
+func (x *ListCampaignsResponse) GetReading() bool {
+	if x != nil {
+		return x.Reading
+	}
+	return false
+}
+
+// How a campaign stands: counts over 24 hours, and debts however old.
+type CampaignStanding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The campaign.
+	Campaign string `protobuf:"bytes,1,opt,name=campaign,proto3" json:"campaign,omitempty"`
+	// The organisation in whose name is called.
+	Organisation string `protobuf:"bytes,2,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	// Calls that were allowed.
+	Permits uint32 `protobuf:"varint,3,opt,name=permits,proto3" json:"permits,omitempty"`
+	// Calls that were reported as answered.
+	Answered uint32 `protobuf:"varint,4,opt,name=answered,proto3" json:"answered,omitempty"`
+	// Calls in which the right of objection was offered.
+	OffersPaid uint32 `protobuf:"varint,5,opt,name=offers_paid,json=offersPaid,proto3" json:"offers_paid,omitempty"`
+	// Calls whose offer must still be reported, and is not due yet.
+	OffersOwed uint32 `protobuf:"varint,6,opt,name=offers_owed,json=offersOwed,proto3" json:"offers_owed,omitempty"`
+	// Calls whose offer should have been reported.
+	OffersOverdue uint32 `protobuf:"varint,7,opt,name=offers_overdue,json=offersOverdue,proto3" json:"offers_overdue,omitempty"`
+	// When the oldest of those was allowed. Absent: none is overdue.
+	OldestOverdueTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=oldest_overdue_time,json=oldestOverdueTime,proto3" json:"oldest_overdue_time,omitempty"`
+	// Objections in calls of this campaign.
+	Objections uint32 `protobuf:"varint,9,opt,name=objections,proto3" json:"objections,omitempty"`
+	// Abandoned calls, since the campaign was last resumed by an officer.
+	Abandoned uint32 `protobuf:"varint,10,opt,name=abandoned,proto3" json:"abandoned,omitempty"`
+	// Of how many that were answered or abandoned.
+	AnsweredOrAbandoned uint32 `protobuf:"varint,11,opt,name=answered_or_abandoned,json=answeredOrAbandoned,proto3" json:"answered_or_abandoned,omitempty"`
+	// The share of abandoned calls, 0 to 1; 0 where there were none.
+	AbandonedShare float64 `protobuf:"fixed64,12,opt,name=abandoned_share,json=abandonedShare,proto3" json:"abandoned_share,omitempty"`
+	// The catalogue suspends it.
+	SuspendedInCatalogue bool `protobuf:"varint,13,opt,name=suspended_in_catalogue,json=suspendedInCatalogue,proto3" json:"suspended_in_catalogue,omitempty"`
+	// What else suspends it. Absent: nothing.
+	Suspension    *CampaignSuspension `protobuf:"bytes,14,opt,name=suspension,proto3" json:"suspension,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CampaignStanding) Reset() {
+	*x = CampaignStanding{}
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CampaignStanding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CampaignStanding) ProtoMessage() {}
+
+func (x *CampaignStanding) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_catalogue_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CampaignStanding.ProtoReflect.Descriptor instead.
+func (*CampaignStanding) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_catalogue_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *CampaignStanding) GetCampaign() string {
+	if x != nil {
+		return x.Campaign
+	}
+	return ""
+}
+
+func (x *CampaignStanding) GetOrganisation() string {
+	if x != nil {
+		return x.Organisation
+	}
+	return ""
+}
+
+func (x *CampaignStanding) GetPermits() uint32 {
+	if x != nil {
+		return x.Permits
+	}
+	return 0
+}
+
+func (x *CampaignStanding) GetAnswered() uint32 {
+	if x != nil {
+		return x.Answered
+	}
+	return 0
+}
+
+func (x *CampaignStanding) GetOffersPaid() uint32 {
+	if x != nil {
+		return x.OffersPaid
+	}
+	return 0
+}
+
+func (x *CampaignStanding) GetOffersOwed() uint32 {
+	if x != nil {
+		return x.OffersOwed
+	}
+	return 0
+}
+
+func (x *CampaignStanding) GetOffersOverdue() uint32 {
+	if x != nil {
+		return x.OffersOverdue
+	}
+	return 0
+}
+
+func (x *CampaignStanding) GetOldestOverdueTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestOverdueTime
+	}
+	return nil
+}
+
+func (x *CampaignStanding) GetObjections() uint32 {
+	if x != nil {
+		return x.Objections
+	}
+	return 0
+}
+
+func (x *CampaignStanding) GetAbandoned() uint32 {
+	if x != nil {
+		return x.Abandoned
+	}
+	return 0
+}
+
+func (x *CampaignStanding) GetAnsweredOrAbandoned() uint32 {
+	if x != nil {
+		return x.AnsweredOrAbandoned
+	}
+	return 0
+}
+
+func (x *CampaignStanding) GetAbandonedShare() float64 {
+	if x != nil {
+		return x.AbandonedShare
+	}
+	return 0
+}
+
+func (x *CampaignStanding) GetSuspendedInCatalogue() bool {
+	if x != nil {
+		return x.SuspendedInCatalogue
+	}
+	return false
+}
+
+func (x *CampaignStanding) GetSuspension() *CampaignSuspension {
+	if x != nil {
+		return x.Suspension
+	}
+	return nil
+}
+
 var File_belpoort_v1_catalogue_proto protoreflect.FileDescriptor
 
 const file_belpoort_v1_catalogue_proto_rawDesc = "" +
 	"\n" +
-	"\x1bbelpoort/v1/catalogue.proto\x12\vbelpoort.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x02\n" +
+	"\x1bbelpoort/v1/catalogue.proto\x12\vbelpoort.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x02\n" +
 	"\fOrganisation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -1576,7 +2244,66 @@ const file_belpoort_v1_catalogue_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tR\trequestId\"4\n" +
 	"\x16ResumeCampaignResponse\x12\x1a\n" +
-	"\bposition\x18\x01 \x01(\x04R\bposition*\xc9\x01\n" +
+	"\bposition\x18\x01 \x01(\x04R\bposition\"\xe3\x01\n" +
+	"\x12CampaignSuspension\x12\x1a\n" +
+	"\bcampaign\x18\x01 \x01(\tR\bcampaign\x122\n" +
+	"\x05cause\x18\x02 \x01(\x0e2\x1c.belpoort.v1.SuspensionCauseR\x05cause\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x129\n" +
+	"\n" +
+	"since_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\x12\x1a\n" +
+	"\bposition\x18\x06 \x01(\x04R\bposition\"\xe5\x02\n" +
+	"\x0eCampaignChange\x12\x1a\n" +
+	"\bcampaign\x18\x01 \x01(\tR\bcampaign\x12\x1c\n" +
+	"\tsuspended\x18\x02 \x01(\bR\tsuspended\x122\n" +
+	"\x05cause\x18\x03 \x01(\x0e2\x1c.belpoort.v1.SuspensionCauseR\x05cause\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x0e\n" +
+	"\x02by\x18\x05 \x01(\tR\x02by\x12;\n" +
+	"\vchange_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"changeTime\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\a \x01(\tR\trequestId\x12\x1f\n" +
+	"\vwritten_off\x18\b \x01(\bR\n" +
+	"writtenOff\x12@\n" +
+	"\x0eoffer_deadline\x18\t \x01(\v2\x19.google.protobuf.DurationR\rofferDeadline\"g\n" +
+	"\fCampaignDebt\x12\x1a\n" +
+	"\bcampaign\x18\x01 \x01(\tR\bcampaign\x12;\n" +
+	"\voldest_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"oldestTime\"\xb5\x01\n" +
+	"\x0eCampaignStates\x123\n" +
+	"\x06change\x18\x01 \x01(\v2\x1b.belpoort.v1.CampaignChangeR\x06change\x12=\n" +
+	"\tsuspended\x18\x02 \x03(\v2\x1f.belpoort.v1.CampaignSuspensionR\tsuspended\x12/\n" +
+	"\x05owing\x18\x03 \x03(\v2\x19.belpoort.v1.CampaignDebtR\x05owing\"2\n" +
+	"\x14ListCampaignsRequest\x12\x1a\n" +
+	"\bcampaign\x18\x01 \x01(\tR\bcampaign\"\xd1\x01\n" +
+	"\x15ListCampaignsResponse\x12;\n" +
+	"\tcampaigns\x18\x01 \x03(\v2\x1d.belpoort.v1.CampaignStandingR\tcampaigns\x128\n" +
+	"\n" +
+	"as_of_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\basOfTime\x12'\n" +
+	"\x0fstates_position\x18\x03 \x01(\x04R\x0estatesPosition\x12\x18\n" +
+	"\areading\x18\x04 \x01(\bR\areading\"\xcf\x04\n" +
+	"\x10CampaignStanding\x12\x1a\n" +
+	"\bcampaign\x18\x01 \x01(\tR\bcampaign\x12\"\n" +
+	"\forganisation\x18\x02 \x01(\tR\forganisation\x12\x18\n" +
+	"\apermits\x18\x03 \x01(\rR\apermits\x12\x1a\n" +
+	"\banswered\x18\x04 \x01(\rR\banswered\x12\x1f\n" +
+	"\voffers_paid\x18\x05 \x01(\rR\n" +
+	"offersPaid\x12\x1f\n" +
+	"\voffers_owed\x18\x06 \x01(\rR\n" +
+	"offersOwed\x12%\n" +
+	"\x0eoffers_overdue\x18\a \x01(\rR\roffersOverdue\x12J\n" +
+	"\x13oldest_overdue_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x11oldestOverdueTime\x12\x1e\n" +
+	"\n" +
+	"objections\x18\t \x01(\rR\n" +
+	"objections\x12\x1c\n" +
+	"\tabandoned\x18\n" +
+	" \x01(\rR\tabandoned\x122\n" +
+	"\x15answered_or_abandoned\x18\v \x01(\rR\x13answeredOrAbandoned\x12'\n" +
+	"\x0fabandoned_share\x18\f \x01(\x01R\x0eabandonedShare\x124\n" +
+	"\x16suspended_in_catalogue\x18\r \x01(\bR\x14suspendedInCatalogue\x12?\n" +
+	"\n" +
+	"suspension\x18\x0e \x01(\v2\x1f.belpoort.v1.CampaignSuspensionR\n" +
+	"suspension*\xc9\x01\n" +
 	"\x11OrganisationClass\x12\"\n" +
 	"\x1eORGANISATION_CLASS_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dORGANISATION_CLASS_COMMERCIAL\x10\x01\x12!\n" +
@@ -1603,12 +2330,18 @@ const file_belpoort_v1_catalogue_proto_rawDesc = "" +
 	"\aDialing\x12\x17\n" +
 	"\x13DIALING_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12DIALING_PREDICTIVE\x10\x01\x12\x13\n" +
-	"\x0fDIALING_PREVIEW\x10\x022\xfb\x02\n" +
+	"\x0fDIALING_PREVIEW\x10\x02*\x98\x01\n" +
+	"\x0fSuspensionCause\x12 \n" +
+	"\x1cSUSPENSION_CAUSE_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bSUSPENSION_CAUSE_OFFER_DEBT\x10\x01\x12$\n" +
+	" SUSPENSION_CAUSE_ABANDONED_SHARE\x10\x02\x12\x1c\n" +
+	"\x18SUSPENSION_CAUSE_OFFICER\x10\x032\xd3\x03\n" +
 	"\x10CatalogueService\x12Y\n" +
 	"\x0eApplyCatalogue\x12\".belpoort.v1.ApplyCatalogueRequest\x1a#.belpoort.v1.ApplyCatalogueResponse\x12S\n" +
 	"\fGetCatalogue\x12 .belpoort.v1.GetCatalogueRequest\x1a!.belpoort.v1.GetCatalogueResponse\x12\\\n" +
 	"\x0fSuspendCampaign\x12#.belpoort.v1.SuspendCampaignRequest\x1a$.belpoort.v1.SuspendCampaignResponse\x12Y\n" +
-	"\x0eResumeCampaign\x12\".belpoort.v1.ResumeCampaignRequest\x1a#.belpoort.v1.ResumeCampaignResponseB;Z9github.com/belpoort/belpoort/proto/belpoort/v1;belpoortv1b\x06proto3"
+	"\x0eResumeCampaign\x12\".belpoort.v1.ResumeCampaignRequest\x1a#.belpoort.v1.ResumeCampaignResponse\x12V\n" +
+	"\rListCampaigns\x12!.belpoort.v1.ListCampaignsRequest\x1a\".belpoort.v1.ListCampaignsResponseB;Z9github.com/belpoort/belpoort/proto/belpoort/v1;belpoortv1b\x06proto3"
 
 var (
 	file_belpoort_v1_catalogue_proto_rawDescOnce sync.Once
@@ -1622,70 +2355,94 @@ func file_belpoort_v1_catalogue_proto_rawDescGZIP() []byte {
 	return file_belpoort_v1_catalogue_proto_rawDescData
 }
 
-var file_belpoort_v1_catalogue_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_belpoort_v1_catalogue_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_belpoort_v1_catalogue_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_belpoort_v1_catalogue_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_belpoort_v1_catalogue_proto_goTypes = []any{
 	(OrganisationClass)(0),          // 0: belpoort.v1.OrganisationClass
 	(Licence)(0),                    // 1: belpoort.v1.Licence
 	(Purpose)(0),                    // 2: belpoort.v1.Purpose
 	(Mode)(0),                       // 3: belpoort.v1.Mode
 	(Dialing)(0),                    // 4: belpoort.v1.Dialing
-	(IvrDigit_Meaning)(0),           // 5: belpoort.v1.IvrDigit.Meaning
-	(*Organisation)(nil),            // 6: belpoort.v1.Organisation
-	(*CallerId)(nil),                // 7: belpoort.v1.CallerId
-	(*Campaign)(nil),                // 8: belpoort.v1.Campaign
-	(*ProductFamily)(nil),           // 9: belpoort.v1.ProductFamily
-	(*IvrDigit)(nil),                // 10: belpoort.v1.IvrDigit
-	(*IvrMenu)(nil),                 // 11: belpoort.v1.IvrMenu
-	(*Catalogue)(nil),               // 12: belpoort.v1.Catalogue
-	(*Canary)(nil),                  // 13: belpoort.v1.Canary
-	(*ApplyCatalogueRequest)(nil),   // 14: belpoort.v1.ApplyCatalogueRequest
-	(*ApplyCatalogueResponse)(nil),  // 15: belpoort.v1.ApplyCatalogueResponse
-	(*GetCatalogueRequest)(nil),     // 16: belpoort.v1.GetCatalogueRequest
-	(*GetCatalogueResponse)(nil),    // 17: belpoort.v1.GetCatalogueResponse
-	(*SuspendCampaignRequest)(nil),  // 18: belpoort.v1.SuspendCampaignRequest
-	(*SuspendCampaignResponse)(nil), // 19: belpoort.v1.SuspendCampaignResponse
-	(*ResumeCampaignRequest)(nil),   // 20: belpoort.v1.ResumeCampaignRequest
-	(*ResumeCampaignResponse)(nil),  // 21: belpoort.v1.ResumeCampaignResponse
-	nil,                             // 22: belpoort.v1.IvrMenu.DigitsEntry
-	(*timestamppb.Timestamp)(nil),   // 23: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),         // 24: google.protobuf.Struct
+	(SuspensionCause)(0),            // 5: belpoort.v1.SuspensionCause
+	(IvrDigit_Meaning)(0),           // 6: belpoort.v1.IvrDigit.Meaning
+	(*Organisation)(nil),            // 7: belpoort.v1.Organisation
+	(*CallerId)(nil),                // 8: belpoort.v1.CallerId
+	(*Campaign)(nil),                // 9: belpoort.v1.Campaign
+	(*ProductFamily)(nil),           // 10: belpoort.v1.ProductFamily
+	(*IvrDigit)(nil),                // 11: belpoort.v1.IvrDigit
+	(*IvrMenu)(nil),                 // 12: belpoort.v1.IvrMenu
+	(*Catalogue)(nil),               // 13: belpoort.v1.Catalogue
+	(*Canary)(nil),                  // 14: belpoort.v1.Canary
+	(*ApplyCatalogueRequest)(nil),   // 15: belpoort.v1.ApplyCatalogueRequest
+	(*ApplyCatalogueResponse)(nil),  // 16: belpoort.v1.ApplyCatalogueResponse
+	(*GetCatalogueRequest)(nil),     // 17: belpoort.v1.GetCatalogueRequest
+	(*GetCatalogueResponse)(nil),    // 18: belpoort.v1.GetCatalogueResponse
+	(*SuspendCampaignRequest)(nil),  // 19: belpoort.v1.SuspendCampaignRequest
+	(*SuspendCampaignResponse)(nil), // 20: belpoort.v1.SuspendCampaignResponse
+	(*ResumeCampaignRequest)(nil),   // 21: belpoort.v1.ResumeCampaignRequest
+	(*ResumeCampaignResponse)(nil),  // 22: belpoort.v1.ResumeCampaignResponse
+	(*CampaignSuspension)(nil),      // 23: belpoort.v1.CampaignSuspension
+	(*CampaignChange)(nil),          // 24: belpoort.v1.CampaignChange
+	(*CampaignDebt)(nil),            // 25: belpoort.v1.CampaignDebt
+	(*CampaignStates)(nil),          // 26: belpoort.v1.CampaignStates
+	(*ListCampaignsRequest)(nil),    // 27: belpoort.v1.ListCampaignsRequest
+	(*ListCampaignsResponse)(nil),   // 28: belpoort.v1.ListCampaignsResponse
+	(*CampaignStanding)(nil),        // 29: belpoort.v1.CampaignStanding
+	nil,                             // 30: belpoort.v1.IvrMenu.DigitsEntry
+	(*timestamppb.Timestamp)(nil),   // 31: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),         // 32: google.protobuf.Struct
+	(*durationpb.Duration)(nil),     // 33: google.protobuf.Duration
 }
 var file_belpoort_v1_catalogue_proto_depIdxs = []int32{
 	0,  // 0: belpoort.v1.Organisation.class:type_name -> belpoort.v1.OrganisationClass
 	1,  // 1: belpoort.v1.Organisation.licence:type_name -> belpoort.v1.Licence
-	23, // 2: belpoort.v1.CallerId.valid_from_time:type_name -> google.protobuf.Timestamp
-	23, // 3: belpoort.v1.CallerId.valid_until_time:type_name -> google.protobuf.Timestamp
-	23, // 4: belpoort.v1.CallerId.callback_test_time:type_name -> google.protobuf.Timestamp
+	31, // 2: belpoort.v1.CallerId.valid_from_time:type_name -> google.protobuf.Timestamp
+	31, // 3: belpoort.v1.CallerId.valid_until_time:type_name -> google.protobuf.Timestamp
+	31, // 4: belpoort.v1.CallerId.callback_test_time:type_name -> google.protobuf.Timestamp
 	2,  // 5: belpoort.v1.Campaign.purpose:type_name -> belpoort.v1.Purpose
 	3,  // 6: belpoort.v1.Campaign.mode:type_name -> belpoort.v1.Mode
 	4,  // 7: belpoort.v1.Campaign.dialing:type_name -> belpoort.v1.Dialing
-	24, // 8: belpoort.v1.Campaign.policy:type_name -> google.protobuf.Struct
-	5,  // 9: belpoort.v1.IvrDigit.meaning:type_name -> belpoort.v1.IvrDigit.Meaning
-	22, // 10: belpoort.v1.IvrMenu.digits:type_name -> belpoort.v1.IvrMenu.DigitsEntry
-	6,  // 11: belpoort.v1.Catalogue.organisations:type_name -> belpoort.v1.Organisation
-	7,  // 12: belpoort.v1.Catalogue.caller_ids:type_name -> belpoort.v1.CallerId
-	8,  // 13: belpoort.v1.Catalogue.campaigns:type_name -> belpoort.v1.Campaign
-	9,  // 14: belpoort.v1.Catalogue.product_families:type_name -> belpoort.v1.ProductFamily
-	24, // 15: belpoort.v1.Catalogue.policy:type_name -> google.protobuf.Struct
-	11, // 16: belpoort.v1.Catalogue.ivr_menus:type_name -> belpoort.v1.IvrMenu
-	13, // 17: belpoort.v1.Catalogue.canaries:type_name -> belpoort.v1.Canary
-	12, // 18: belpoort.v1.ApplyCatalogueRequest.catalogue:type_name -> belpoort.v1.Catalogue
-	12, // 19: belpoort.v1.GetCatalogueResponse.catalogue:type_name -> belpoort.v1.Catalogue
-	10, // 20: belpoort.v1.IvrMenu.DigitsEntry.value:type_name -> belpoort.v1.IvrDigit
-	14, // 21: belpoort.v1.CatalogueService.ApplyCatalogue:input_type -> belpoort.v1.ApplyCatalogueRequest
-	16, // 22: belpoort.v1.CatalogueService.GetCatalogue:input_type -> belpoort.v1.GetCatalogueRequest
-	18, // 23: belpoort.v1.CatalogueService.SuspendCampaign:input_type -> belpoort.v1.SuspendCampaignRequest
-	20, // 24: belpoort.v1.CatalogueService.ResumeCampaign:input_type -> belpoort.v1.ResumeCampaignRequest
-	15, // 25: belpoort.v1.CatalogueService.ApplyCatalogue:output_type -> belpoort.v1.ApplyCatalogueResponse
-	17, // 26: belpoort.v1.CatalogueService.GetCatalogue:output_type -> belpoort.v1.GetCatalogueResponse
-	19, // 27: belpoort.v1.CatalogueService.SuspendCampaign:output_type -> belpoort.v1.SuspendCampaignResponse
-	21, // 28: belpoort.v1.CatalogueService.ResumeCampaign:output_type -> belpoort.v1.ResumeCampaignResponse
-	25, // [25:29] is the sub-list for method output_type
-	21, // [21:25] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	32, // 8: belpoort.v1.Campaign.policy:type_name -> google.protobuf.Struct
+	6,  // 9: belpoort.v1.IvrDigit.meaning:type_name -> belpoort.v1.IvrDigit.Meaning
+	30, // 10: belpoort.v1.IvrMenu.digits:type_name -> belpoort.v1.IvrMenu.DigitsEntry
+	7,  // 11: belpoort.v1.Catalogue.organisations:type_name -> belpoort.v1.Organisation
+	8,  // 12: belpoort.v1.Catalogue.caller_ids:type_name -> belpoort.v1.CallerId
+	9,  // 13: belpoort.v1.Catalogue.campaigns:type_name -> belpoort.v1.Campaign
+	10, // 14: belpoort.v1.Catalogue.product_families:type_name -> belpoort.v1.ProductFamily
+	32, // 15: belpoort.v1.Catalogue.policy:type_name -> google.protobuf.Struct
+	12, // 16: belpoort.v1.Catalogue.ivr_menus:type_name -> belpoort.v1.IvrMenu
+	14, // 17: belpoort.v1.Catalogue.canaries:type_name -> belpoort.v1.Canary
+	13, // 18: belpoort.v1.ApplyCatalogueRequest.catalogue:type_name -> belpoort.v1.Catalogue
+	13, // 19: belpoort.v1.GetCatalogueResponse.catalogue:type_name -> belpoort.v1.Catalogue
+	5,  // 20: belpoort.v1.CampaignSuspension.cause:type_name -> belpoort.v1.SuspensionCause
+	31, // 21: belpoort.v1.CampaignSuspension.since_time:type_name -> google.protobuf.Timestamp
+	5,  // 22: belpoort.v1.CampaignChange.cause:type_name -> belpoort.v1.SuspensionCause
+	31, // 23: belpoort.v1.CampaignChange.change_time:type_name -> google.protobuf.Timestamp
+	33, // 24: belpoort.v1.CampaignChange.offer_deadline:type_name -> google.protobuf.Duration
+	31, // 25: belpoort.v1.CampaignDebt.oldest_time:type_name -> google.protobuf.Timestamp
+	24, // 26: belpoort.v1.CampaignStates.change:type_name -> belpoort.v1.CampaignChange
+	23, // 27: belpoort.v1.CampaignStates.suspended:type_name -> belpoort.v1.CampaignSuspension
+	25, // 28: belpoort.v1.CampaignStates.owing:type_name -> belpoort.v1.CampaignDebt
+	29, // 29: belpoort.v1.ListCampaignsResponse.campaigns:type_name -> belpoort.v1.CampaignStanding
+	31, // 30: belpoort.v1.ListCampaignsResponse.as_of_time:type_name -> google.protobuf.Timestamp
+	31, // 31: belpoort.v1.CampaignStanding.oldest_overdue_time:type_name -> google.protobuf.Timestamp
+	23, // 32: belpoort.v1.CampaignStanding.suspension:type_name -> belpoort.v1.CampaignSuspension
+	11, // 33: belpoort.v1.IvrMenu.DigitsEntry.value:type_name -> belpoort.v1.IvrDigit
+	15, // 34: belpoort.v1.CatalogueService.ApplyCatalogue:input_type -> belpoort.v1.ApplyCatalogueRequest
+	17, // 35: belpoort.v1.CatalogueService.GetCatalogue:input_type -> belpoort.v1.GetCatalogueRequest
+	19, // 36: belpoort.v1.CatalogueService.SuspendCampaign:input_type -> belpoort.v1.SuspendCampaignRequest
+	21, // 37: belpoort.v1.CatalogueService.ResumeCampaign:input_type -> belpoort.v1.ResumeCampaignRequest
+	27, // 38: belpoort.v1.CatalogueService.ListCampaigns:input_type -> belpoort.v1.ListCampaignsRequest
+	16, // 39: belpoort.v1.CatalogueService.ApplyCatalogue:output_type -> belpoort.v1.ApplyCatalogueResponse
+	18, // 40: belpoort.v1.CatalogueService.GetCatalogue:output_type -> belpoort.v1.GetCatalogueResponse
+	20, // 41: belpoort.v1.CatalogueService.SuspendCampaign:output_type -> belpoort.v1.SuspendCampaignResponse
+	22, // 42: belpoort.v1.CatalogueService.ResumeCampaign:output_type -> belpoort.v1.ResumeCampaignResponse
+	28, // 43: belpoort.v1.CatalogueService.ListCampaigns:output_type -> belpoort.v1.ListCampaignsResponse
+	39, // [39:44] is the sub-list for method output_type
+	34, // [34:39] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_belpoort_v1_catalogue_proto_init() }
@@ -1698,8 +2455,8 @@ func file_belpoort_v1_catalogue_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_belpoort_v1_catalogue_proto_rawDesc), len(file_belpoort_v1_catalogue_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   17,
+			NumEnums:      7,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,7 @@ const (
 	CatalogueService_GetCatalogue_FullMethodName    = "/belpoort.v1.CatalogueService/GetCatalogue"
 	CatalogueService_SuspendCampaign_FullMethodName = "/belpoort.v1.CatalogueService/SuspendCampaign"
 	CatalogueService_ResumeCampaign_FullMethodName  = "/belpoort.v1.CatalogueService/ResumeCampaign"
+	CatalogueService_ListCampaigns_FullMethodName   = "/belpoort.v1.CatalogueService/ListCampaigns"
 )
 
 // CatalogueServiceClient is the client API for CatalogueService service.
@@ -38,10 +39,14 @@ type CatalogueServiceClient interface {
 	ApplyCatalogue(ctx context.Context, in *ApplyCatalogueRequest, opts ...grpc.CallOption) (*ApplyCatalogueResponse, error)
 	// Returns the catalogue in force, or as it stood at a ledger position. NOT_FOUND when none was ever applied.
 	GetCatalogue(ctx context.Context, in *GetCatalogueRequest, opts ...grpc.CallOption) (*GetCatalogueResponse, error)
-	// Stops a campaign on every node before it returns. Not yet available: answers UNIMPLEMENTED.
+	// Stops a campaign on every node before it returns, until ResumeCampaign. It stays stopped when a catalogue is applied.
+	// NOT_FOUND for a campaign that the catalogue does not have.
 	SuspendCampaign(ctx context.Context, in *SuspendCampaignRequest, opts ...grpc.CallOption) (*SuspendCampaignResponse, error)
-	// Lets a suspended campaign run again, with a reason. Not yet available: answers UNIMPLEMENTED.
+	// Lets a suspended campaign run again, whatever had stopped it, and writes off its offers that are overdue at that moment.
+	// FAILED_PRECONDITION when it is not suspended, or when the catalogue itself suspends it.
 	ResumeCampaign(ctx context.Context, in *ResumeCampaignRequest, opts ...grpc.CallOption) (*ResumeCampaignResponse, error)
+	// Lists the campaigns for which the client may act, with what they did and what they owe.
+	ListCampaigns(ctx context.Context, in *ListCampaignsRequest, opts ...grpc.CallOption) (*ListCampaignsResponse, error)
 }
 
 type catalogueServiceClient struct {
@@ -92,6 +97,16 @@ func (c *catalogueServiceClient) ResumeCampaign(ctx context.Context, in *ResumeC
 	return out, nil
 }
 
+func (c *catalogueServiceClient) ListCampaigns(ctx context.Context, in *ListCampaignsRequest, opts ...grpc.CallOption) (*ListCampaignsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListCampaignsResponse)
+	err := c.cc.Invoke(ctx, CatalogueService_ListCampaigns_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CatalogueServiceServer is the server API for CatalogueService service.
 // All implementations must embed UnimplementedCatalogueServiceServer
 // for forward compatibility.
@@ -103,10 +118,14 @@ type CatalogueServiceServer interface {
 	ApplyCatalogue(context.Context, *ApplyCatalogueRequest) (*ApplyCatalogueResponse, error)
 	// Returns the catalogue in force, or as it stood at a ledger position. NOT_FOUND when none was ever applied.
 	GetCatalogue(context.Context, *GetCatalogueRequest) (*GetCatalogueResponse, error)
-	// Stops a campaign on every node before it returns. Not yet available: answers UNIMPLEMENTED.
+	// Stops a campaign on every node before it returns, until ResumeCampaign. It stays stopped when a catalogue is applied.
+	// NOT_FOUND for a campaign that the catalogue does not have.
 	SuspendCampaign(context.Context, *SuspendCampaignRequest) (*SuspendCampaignResponse, error)
-	// Lets a suspended campaign run again, with a reason. Not yet available: answers UNIMPLEMENTED.
+	// Lets a suspended campaign run again, whatever had stopped it, and writes off its offers that are overdue at that moment.
+	// FAILED_PRECONDITION when it is not suspended, or when the catalogue itself suspends it.
 	ResumeCampaign(context.Context, *ResumeCampaignRequest) (*ResumeCampaignResponse, error)
+	// Lists the campaigns for which the client may act, with what they did and what they owe.
+	ListCampaigns(context.Context, *ListCampaignsRequest) (*ListCampaignsResponse, error)
 	mustEmbedUnimplementedCatalogueServiceServer()
 }
 
@@ -128,6 +147,9 @@ func (UnimplementedCatalogueServiceServer) SuspendCampaign(context.Context, *Sus
 }
 func (UnimplementedCatalogueServiceServer) ResumeCampaign(context.Context, *ResumeCampaignRequest) (*ResumeCampaignResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResumeCampaign not implemented")
+}
+func (UnimplementedCatalogueServiceServer) ListCampaigns(context.Context, *ListCampaignsRequest) (*ListCampaignsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListCampaigns not implemented")
 }
 func (UnimplementedCatalogueServiceServer) mustEmbedUnimplementedCatalogueServiceServer() {}
 func (UnimplementedCatalogueServiceServer) testEmbeddedByValue()                          {}
@@ -222,6 +244,24 @@ func _CatalogueService_ResumeCampaign_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CatalogueService_ListCampaigns_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListCampaignsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CatalogueServiceServer).ListCampaigns(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CatalogueService_ListCampaigns_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CatalogueServiceServer).ListCampaigns(ctx, req.(*ListCampaignsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // CatalogueService_ServiceDesc is the grpc.ServiceDesc for CatalogueService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -244,6 +284,10 @@ var CatalogueService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ResumeCampaign",
 			Handler:    _CatalogueService_ResumeCampaign_Handler,
+		},
+		{
+			MethodName: "ListCampaigns",
+			Handler:    _CatalogueService_ListCampaigns_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

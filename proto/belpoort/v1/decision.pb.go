@@ -560,9 +560,11 @@ type Decision struct {
 	// How many earlier ALLOWs for this callee were counted as attempts although no report of them was recorded yet.
 	UnreportedAttempts uint32 `protobuf:"varint,23,opt,name=unreported_attempts,json=unreportedAttempts,proto3" json:"unreported_attempts,omitempty"`
 	// The dialer's own id of the call. Empty: none given.
-	CallId        string `protobuf:"bytes,24,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	CallId string `protobuf:"bytes,24,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
+	// Ledger position of the campaigns' states in force. 0: none was ever recorded.
+	StatesPosition uint64 `protobuf:"varint,26,opt,name=states_position,json=statesPosition,proto3" json:"states_position,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Decision) Reset() {
@@ -763,6 +765,13 @@ func (x *Decision) GetCallId() string {
 	return ""
 }
 
+func (x *Decision) GetStatesPosition() uint64 {
+	if x != nil {
+		return x.StatesPosition
+	}
+	return 0
+}
+
 var File_belpoort_v1_decision_proto protoreflect.FileDescriptor
 
 const file_belpoort_v1_decision_proto_rawDesc = "" +
@@ -775,7 +784,7 @@ const file_belpoort_v1_decision_proto_rawDesc = "" +
 	"\n" +
 	"since_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\x129\n" +
 	"\n" +
-	"until_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\xf0\a\n" +
+	"until_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\x99\b\n" +
 	"\bDecision\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x12;\n" +
@@ -806,7 +815,8 @@ const file_belpoort_v1_decision_proto_rawDesc = "" +
 	"request_id\x18\x15 \x01(\tR\trequestId\x12\x16\n" +
 	"\x06regime\x18\x16 \x01(\tR\x06regime\x12/\n" +
 	"\x13unreported_attempts\x18\x17 \x01(\rR\x12unreportedAttempts\x12\x17\n" +
-	"\acall_id\x18\x18 \x01(\tR\x06callId*Z\n" +
+	"\acall_id\x18\x18 \x01(\tR\x06callId\x12'\n" +
+	"\x0fstates_position\x18\x1a \x01(\x04R\x0estatesPosition*Z\n" +
 	"\aVerdict\x12\x17\n" +
 	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rVERDICT_ALLOW\x10\x01\x12\x10\n" +

@@ -1,0 +1,5 @@
+//go:build !mutant_debt_counted_twice
+
+package debt
+
+const mutantCountedTwice = false

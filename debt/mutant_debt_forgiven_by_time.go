@@ -1,0 +1,5 @@
+//go:build mutant_debt_forgiven_by_time
+
+package debt
+
+const mutantForgivenByTime = true

@@ -1,0 +1,5 @@
+//go:build mutant_debt_forgiven_at_restart
+
+package server
+
+const mutantForgivenAtRestart = true

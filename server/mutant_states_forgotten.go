@@ -1,0 +1,5 @@
+//go:build mutant_states_forgotten
+
+package server
+
+const mutantStatesForgotten = true
