@@ -69,6 +69,7 @@ type Metrics struct {
 	repeats   prometheus.Counter
 	unleased  prometheus.Counter
 	sheds     prometheus.Counter
+	limited   prometheus.Counter
 	settles   prometheus.Observer
 	effects   prometheus.Observer
 	fsyncs    prometheus.Observer
@@ -97,6 +98,7 @@ func New(words Words, build Build) *Metrics {
 		"Checks decided again because a newer fact about the callee came in while they were under way.")
 	m.unleased = m.counter("belpoort_checks_without_lease_total", "Checks that had to ask the ledger itself because this node held no lease.")
 	m.sheds = m.counter("belpoort_checks_shed_total", "Checks refused because too many were under way.")
+	m.limited = m.counter("belpoort_checks_rate_limited_total", "Checks refused because their key asked more a second than it may.")
 	m.bindWrites()
 	m.panics = m.counter("belpoort_panics_total", "Panics in handlers, answered INTERNAL.")
 	m.requests = m.counters("belpoort_requests_total", "Requests answered, by method and status code.", "method", "code")
@@ -206,6 +208,9 @@ func (m *Metrics) WithoutLease() { m.unleased.Inc() }
 
 // Shed counts a check that was refused because too many were under way.
 func (m *Metrics) Shed() { m.sheds.Inc() }
+
+// RateLimited counts a check that was refused because its key asked too fast.
+func (m *Metrics) RateLimited() { m.limited.Inc() }
 
 // Settled measures how long a fact took from the ledger to every node.
 func (m *Metrics) Settled(d time.Duration) { m.settles.Observe(d.Seconds()) }

@@ -37,6 +37,9 @@ func (g *gatekeeper) CheckCall(ctx context.Context, req *belpoortv1.CheckCallReq
 	if !s.proven.Load() {
 		return nil, fail(codes.Unavailable, ReasonNotServing, "the service is not ready")
 	}
+	if err := s.withinRate(ctx, came.uptime); err != nil {
+		return nil, err
+	}
 	select {
 	case s.checks <- struct{}{}:
 		defer func() { <-s.checks }()

@@ -51,6 +51,7 @@ const (
 	ReasonLedgerBusy            = "LEDGER_BUSY"
 	ReasonCalleeBusy            = "CALLEE_BUSY"
 	ReasonOverloaded            = "OVERLOADED"
+	ReasonRateLimited           = "RATE_LIMITED"
 	ReasonTooLate               = "ANSWER_TOO_LATE"
 	ReasonAllowWithheld         = "ALLOW_WITHHELD"
 	ReasonNotServing            = "NOT_SERVING"

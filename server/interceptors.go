@@ -151,7 +151,7 @@ func (s *Server) answered(method string, took time.Duration, err error) {
 	fields := []zap.Field{zap.String("method", method), zap.Stringer("code", code)}
 	var f *failure
 	if errors.As(err, &f) {
-		if f.reason == ReasonOverloaded && !s.mayComplain() {
+		if (f.reason == ReasonOverloaded || f.reason == ReasonRateLimited) && !s.mayComplain() {
 			return
 		}
 		fields = append(fields, zap.String("reason", f.reason))

@@ -128,6 +128,7 @@ type keyEntry struct {
 	SHA256        string   `yaml:"sha256"`
 	Roles         []string `yaml:"roles"`
 	Organisations []string `yaml:"organisations"`
+	Rate          int      `yaml:"rate"` // checks a second; 0 or absent: no limit of its own
 }
 
 func parseKeys(data []byte) (map[[8]byte][]hashedClient, error) {
@@ -184,6 +185,10 @@ func (e keyEntry) client() (hashedClient, error) {
 		return c, errors.New("sha256: must be the 64 hexadecimal characters of the key's SHA-256")
 	}
 	c.sum = [32]byte(sum)
+	if e.Rate < 0 || e.Rate > maxRate {
+		return c, fmt.Errorf("rate: %d checks a second, want 1 to %d, or none", e.Rate, maxRate)
+	}
+	c.rate = e.Rate
 	if len(e.Roles) == 0 {
 		return c, errors.New("roles: none is given, so the key could do nothing")
 	}

@@ -104,6 +104,7 @@ type client struct {
 	roles         role
 	organisations map[string]bool
 	everybody     bool // may act for every organisation
+	rate          int  // checks a second; 0: no limit of its own
 }
 
 // mayActFor reports whether the client may act for an organisation.

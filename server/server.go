@@ -151,6 +151,7 @@ type Server struct {
 	complained atomic.Int64  // when overload was last written down, in Unix seconds
 	checks     chan struct{} // a place for each check under way
 	writes     chan struct{} // a place for each write under way
+	rates      rates
 	writing    sync.WaitGroup
 
 	grpc     *grpc.Server
@@ -188,7 +189,7 @@ func New(c Config) (*Server, error) {
 		appender: c.Appender, eraser: c.Eraser, decisions: c.Decisions, cache: c.Cache, attempts: c.Attempts, floors: c.Floors, lease: c.Lease, permits: c.Permits,
 		journal: c.Journal, pending: newPendingObjections(c.Pending), repeats: newRepeats(), uptime: c.Uptime, allowWindow: c.AllowWindow,
 		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, clock: c.Clock, parseLaw: c.ParseLaw,
-		checks: make(chan struct{}, c.Checks), writes: make(chan struct{}, maxWrites), health: health.NewServer(), served: make(chan error, 1),
+		checks: make(chan struct{}, c.Checks), writes: make(chan struct{}, maxWrites), rates: rates{due: map[string]time.Duration{}}, health: health.NewServer(), served: make(chan error, 1),
 	}
 	s.facts.panicked = s.panicked
 	s.debts, s.stopWatching = newDebts(s, c.Allowed, c.Happened), func() {}

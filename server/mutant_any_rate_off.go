@@ -1,0 +1,5 @@
+//go:build !mutant_any_rate
+
+package server
+
+const mutantAnyRate = false
