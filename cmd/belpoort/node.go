@@ -42,6 +42,7 @@ type nodeOptions struct {
 	name                      string // among the nodes that share a ledger
 	allowWindow               time.Duration
 	cacheBytes                int64
+	logLevel                  zap.AtomicLevel
 	log                       *zap.Logger
 }
 

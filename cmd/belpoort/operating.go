@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/belpoort/belpoort/console"
 	"github.com/belpoort/belpoort/ops"
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
@@ -48,6 +50,7 @@ func (n *node) watchParts(metrics *ops.Metrics) {
 // operatorsPages are metrics, health and the page that shows them to people.
 func (n *node) operatorsPages(o nodeOptions, metrics *ops.Metrics) (http.Handler, error) {
 	mux := metrics.Handler(ops.Pages{Live: n.alive, Ready: n.server.Ready, Health: &n.health})
+	mux.HandleFunc("/log/level", o.changeLogLevel)
 	name := ""
 	if n.shared != nil {
 		name = o.nodeName()
@@ -58,6 +61,19 @@ func (n *node) operatorsPages(o nodeOptions, metrics *ops.Metrics) (http.Handler
 		Audit: belpoortv1.NewAuditServiceClient(inside), Register: belpoortv1.NewRegisterServiceClient(inside),
 		Catalogue: belpoortv1.NewCatalogueServiceClient(inside),
 	})
+}
+
+// changeLogLevel shows and sets the level of this process's log. Only a PUT of JSON is taken, which no page of another site
+// can send.
+func (o nodeOptions) changeLogLevel(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPut && r.Header.Get("Content-Type") != "application/json" {
+		http.Error(w, `want Content-Type application/json and {"level": "debug"}`, http.StatusUnsupportedMediaType)
+		return
+	}
+	o.logLevel.ServeHTTP(w, r)
+	if r.Method == http.MethodPut {
+		o.log.Info("the log's level was set", zap.Stringer("level", o.logLevel.Level()))
+	}
 }
 
 func (n *node) serverPart() (ops.Level, string) {

@@ -159,6 +159,41 @@ func TestAThousandIdleConnectionsHoldNobodyUp(t *testing.T) {
 // maxViewersSeen is how many may look at the page at once.
 const maxViewersSeen = 64
 
+// The log's level changes while the service runs, for a level that there is.
+func TestTheLogLevelChangesWhileRunning(t *testing.T) {
+	p := stocked(t)
+	set := func(form, body string) int {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+p.ops+"/log/level", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", form)
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		return answer.StatusCode
+	}
+	p.check(allowedNumber)
+	if strings.Contains(p.log.String(), "call decided") {
+		t.Error("a decision is logged at info")
+	}
+	if set("text/plain", `{"level": "debug"}`) == 200 || set("application/json", `{"level": "loud"}`) == 200 {
+		t.Error("a wrong request was taken")
+	}
+	if status, body := get(p.ops, "/log/level"); status != 200 || !strings.Contains(body, `"info"`) {
+		t.Errorf("%d %s", status, body)
+	}
+	if status := set("application/json", `{"level": "debug"}`); status != 200 {
+		t.Errorf("PUT: %d", status)
+	}
+	p.check(allowedNumber)
+	if !strings.Contains(p.log.String(), "call decided") {
+		t.Error("a decision is not logged at debug")
+	}
+}
+
 // A scrape that asks for a form that does not exist gets the plain one.
 func TestAScrapeWithABadAcceptHeader(t *testing.T) {
 	p := stocked(t)

@@ -52,7 +52,7 @@ decisions on their way to the ledger are shipped.`,
 	f.String("node-name", "", "name of this node in logs and in the ledger, where several share it (default: the host's name)")
 	f.Duration("allow-window", 2*time.Second, "how long an ALLOW keeps others from calling the same callee; 0 to 10s")
 	f.Int("cache-mib", 512, "memory for eligibility records, or with --redis for floors, in MiB")
-	f.String("log-level", "info", "debug, info, warn or error; debug logs every decision")
+	f.String("log-level", "info", "debug, info, warn or error; debug logs every decision; PUT /log/level on --ops changes it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return serve(cmd) }
 	return cmd
 }
@@ -110,12 +110,13 @@ func serveOptions(cmd *cobra.Command) (nodeOptions, error) {
 	if o.formNames != "" && o.http == "" {
 		return o, errors.New("--form-names needs --http")
 	}
-	o.log = newLog(cmd, level)
+	o.logLevel = zap.NewAtomicLevelAt(level)
+	o.log = newLog(cmd, o.logLevel)
 	return o, nil
 }
 
 // newLog writes JSON lines to the command's error stream.
-func newLog(cmd *cobra.Command, level zapcore.Level) *zap.Logger {
+func newLog(cmd *cobra.Command, level zapcore.LevelEnabler) *zap.Logger {
 	encoding := zap.NewProductionEncoderConfig()
 	encoding.TimeKey, encoding.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
 	core := zapcore.NewCore(zapcore.NewJSONEncoder(encoding), zapcore.Lock(zapcore.AddSync(cmd.ErrOrStderr())), level)
