@@ -36,10 +36,19 @@ type Trouble struct {
 
 func (t *Trouble) Error() string { return t.Sentence }
 
+// onTheWay are the reasons for what went wrong before the service could give one.
+var onTheWay = map[codes.Code]string{
+	codes.DeadlineExceeded: "DEADLINE_TOO_SHORT", codes.Canceled: "CANCELLED", codes.Unavailable: "NOT_SERVING",
+	codes.Internal: ReasonUnanswered, codes.Unknown: ReasonUnanswered,
+}
+
 // TroubleOf reads what the service answered instead of an answer. trailer may be nil.
 func TroubleOf(err error, trailer metadata.MD) *Trouble {
 	s := status.Convert(err)
 	t := &Trouble{Code: s.Code(), Reason: s.Code().String(), Sentence: s.Message()}
+	if reason, ok := onTheWay[t.Code]; ok {
+		t.Reason = reason
+	}
 	for _, detail := range s.Details() {
 		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == domain {
 			t.Reason, t.Field = info.GetReason(), info.GetMetadata()["field"]

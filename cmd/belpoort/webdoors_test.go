@@ -474,6 +474,12 @@ func TestTheJSONForm(t *testing.T) {
 			t.Errorf("%s: %s", name, r.body)
 		}
 	}
+	for timeout, want := range map[string]string{"1n": "DEADLINE_TOO_SHORT", "soon": "REQUEST_UNREADABLE"} {
+		r := v.ask("POST", "/v1/check", `{"callee": "0612345678", "campaign": "volt", "callerId": "0201234567"}`, "Content-Type", "application/json", "Grpc-Timeout", timeout)
+		if r.status < 400 || r.header.Get("Belpoort-Error") != want {
+			t.Errorf("Grpc-Timeout %s: %d %s", timeout, r.status, r.body)
+		}
+	}
 	for path, status := range map[string]int{"/v1/check": 405, "/v1/none": 404, "/v1/catalogue?position=x": 400, "/v1/catalogue": 200, "/readyz": 200, "/livez": 200} {
 		if r := v.ask("GET", path, ""); r.status != status {
 			t.Errorf("GET %s: %d %s", path, r.status, r.body)
