@@ -232,7 +232,7 @@ func TestNoNumberLeaksIntoFilesLogsOrMetrics(t *testing.T) {
 			}
 		}
 	}
-	if len(places) < 6 || !strings.Contains(metrics, `belpoort_checks_total{verdict="`) {
+	if len(places) < 6 || !strings.Contains(metrics, `belpoort_checks_total{door="grpc",verdict="`) {
 		t.Fatalf("looked at %d places only\n%s", len(places), metrics)
 	}
 }
