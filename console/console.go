@@ -17,25 +17,17 @@ import (
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
 )
 
-// Options say what to show. All but Node and States are required.
+// Options say what to show. All but Node are required.
 type Options struct {
 	Node    string // its name, where several share a ledger
 	Version string
 	Metrics *ops.Metrics
 	Health  *ops.Health
 	Ready   func() error
-	// States gives, by campaign, what keeps it from calling and what it owes; optional.
-	States func() map[string]State
 	// These answer those who look a number up; their key travels in the context's outgoing metadata.
 	Audit     belpoortv1.AuditServiceClient
 	Register  belpoortv1.RegisterServiceClient
 	Catalogue belpoortv1.CatalogueServiceClient
-}
-
-// State is what there is to say of a campaign besides its calls.
-type State struct {
-	State string `json:"state"` // a word such as "suspended"; "" for none
-	Debts string `json:"debts"` // what it owes, for people; "" for nothing
 }
 
 //go:embed assets
@@ -101,7 +93,8 @@ type shown struct {
 
 type campaign struct {
 	ops.CampaignCalls
-	State
+	State string `json:"state"` // why it is suspended, or that it owes; "" for nothing to say
+	Debts string `json:"debts"` // what it owes, for people
 }
 
 // events sends the last 15 minutes, and then each second as it ends.
@@ -136,18 +129,40 @@ func (c *console) show(seconds []ops.Second) shown {
 	s := shown{
 		Seconds: seconds, Ready: c.Ready() == nil, Law: c.Metrics.Law(), Parts: c.Health.Look(), Refusals: c.Metrics.LatestRefusals(),
 	}
-	var states map[string]State
-	if c.States != nil {
-		states = c.States()
-	}
-	for _, calls := range c.Metrics.CampaignCalls() {
-		s.Campaigns = append(s.Campaigns, campaign{calls, states[calls.Name]})
-		delete(states, calls.Name)
-	}
-	for name, state := range states {
-		s.Campaigns = append(s.Campaigns, campaign{ops.CampaignCalls{Name: name}, state})
-	}
+	s.Campaigns = campaignsOf(c.Metrics.CampaignCalls(), c.Metrics.Standings())
 	return s
+}
+
+// campaignsOf joins the calls of campaigns with what those owe, and adds suspended ones that nobody asks about.
+func campaignsOf(calls []ops.CampaignCalls, standings []ops.Campaign) (all []campaign) {
+	byName := map[string]ops.Campaign{}
+	for _, one := range standings {
+		byName[one.ID] = one
+	}
+	for _, one := range calls {
+		all = append(all, campaignOf(one, byName[one.Name]))
+		delete(byName, one.Name)
+	}
+	for _, one := range standings {
+		if _, left := byName[one.ID]; left && one.Suspended != "" {
+			all = append(all, campaignOf(ops.CampaignCalls{Name: one.ID}, one))
+		}
+	}
+	return all
+}
+
+func campaignOf(calls ops.CampaignCalls, standing ops.Campaign) campaign {
+	c := campaign{CampaignCalls: calls}
+	if standing.Owed+standing.Overdue > 0 {
+		c.Debts = fmt.Sprintf("%d offers overdue, %d owed", standing.Overdue, standing.Owed)
+	}
+	switch {
+	case standing.Suspended != "":
+		c.State = "suspended: " + standing.Suspended
+	case standing.Overdue > 0:
+		c.State = fmt.Sprintf("%d overdue", standing.Overdue)
+	}
+	return c
 }
 
 // stream is a server-sent event stream.

@@ -81,7 +81,8 @@ func btoi(b bool) int {
 	return 0
 }
 
-func (m *Metrics) toldCampaigns() []Campaign {
+// Standings is what was last told of campaigns.
+func (m *Metrics) Standings() []Campaign {
 	if all := m.standings.Load(); all != nil {
 		return *all
 	}

@@ -105,7 +105,7 @@ func New(words Words, build Build) *Metrics {
 	m.durations = m.histograms("belpoort_request_duration_seconds", "Time from a request's arrival to its answer, refusals and errors included, by method.", latencyBuckets, "method")
 	m.reloads = m.counters("belpoort_file_reloads_total", "Files read again because they changed, by file and result.", "file", "result")
 	m.digits = m.counters("belpoort_ivr_unknown_digits_total", "Digits that IVRs sent and their menu does not know, by menu.", "menu")
-	m.registry.MustRegister(newCampaignGauges(m.toldCampaigns))
+	m.registry.MustRegister(newCampaignGauges(m.Standings))
 	m.bindInfo(build)
 	return m
 }

@@ -30,8 +30,9 @@ func TestBoardAndAlertsAskForWhatIsShown(t *testing.T) {
 			shown[found[1]] += found[2]
 		}
 	}
-	// No file was changed and no wrong digit pressed, so that these have no samples yet.
+	// No file was changed, no campaign suspended and no wrong digit pressed, so that these have no samples yet.
 	shown["belpoort_file_reloads_total"] = `{file="law",result="failed"}`
+	shown["belpoort_campaign_suspended"] = `{campaign="c",cause="d"}`
 	shown["belpoort_ivr_unknown_digits_total"] = `{menu="m"}`
 	asked := 0
 	for _, file := range []string{"prometheus/belpoort.rules.yml", "grafana/belpoort.json"} {
