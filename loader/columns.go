@@ -17,11 +17,13 @@ const (
 	CallRequests  Kind = "call-requests"
 	Objections    Kind = "objections"
 	Subscribers   Kind = "subscribers"
+	ListEntries   Kind = "list-entries"
+	CallReports   Kind = "call-reports"
 )
 
 // Kinds lists the kinds of file that Import reads.
 func Kinds() []Kind {
-	return []Kind{Consents, Withdrawals, Relationships, CallRequests, Objections, Subscribers}
+	return []Kind{Consents, Withdrawals, Relationships, CallRequests, Objections, Subscribers, ListEntries, CallReports}
 }
 
 // Column describes a column that a kind of file may have.
@@ -96,6 +98,8 @@ type draft struct {
 	callRequest  *belpoortv1.CallRequest
 	objection    *belpoortv1.Objection
 	subscriber   *belpoortv1.Subscriber
+	listEntry    *belpoortv1.ListEntry
+	callReport   *belpoortv1.CallReport
 }
 
 // Headers are compared without case, and without what stands between their parts: "Toestemming op" is "toestemming_op".

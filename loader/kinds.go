@@ -7,6 +7,8 @@ import (
 // kinds is the table of everything that a file may say: per kind its columns, what else they may be called, and where
 // their cells go. What a word or date may look like stands with vocabulary and readMoment.
 var kinds = map[Kind]kind{
+	ListEntries: listEntries,
+	CallReports: callReports,
 	Consents: {
 		field: "fact.consent",
 		begin: func() *draft { return &draft{consent: &belpoortv1.Consent{}} },

@@ -22,34 +22,86 @@ type layout struct {
 	now     time.Time
 	columns []*column
 	headers []string // as the file writes them; a column that is passed over has no column
+	width   int      // cells of a row; columns beyond it have the mapping's default only
+	places  map[string]int
+	mapping *Mapping
+	lenient bool // unknown columns are passed over
+	// defaulted are columns that the file does not have so far.
+	defaulted map[*column]int
 }
 
 // layOut matches a header with the columns of a kind.
 func layOut(opts Options, header row) (*layout, error) {
-	l := &layout{now: opts.Clock(), kind: kinds[opts.Kind], prefix: opts.Name + "/" + string(opts.Kind) + "/"}
+	l := &layout{
+		now: opts.Clock(), kind: kinds[opts.Kind], prefix: opts.Name + "/" + string(opts.Kind) + "/", places: map[string]int{},
+		defaulted: map[*column]int{}, mapping: opts.Mapping, lenient: opts.IgnoreUnknown,
+	}
 	problem := func(format string, args ...any) error {
 		return &FileError{header.line, "is the header, and " + fmt.Sprintf(format, args...)}
+	}
+	if err := l.mapping.check(opts.Kind); err != nil {
+		return nil, err
 	}
 	for i, cell := range withoutEmptyEnd(header.cells) {
 		name := trim(cell)
 		if name == "" {
 			return nil, problem("its column %d has no name", i+1)
 		}
-		column := l.kind.columnCalled(name)
-		switch {
-		case column == nil && !opts.IgnoreUnknown:
-			return nil, problem("%q is no column of %s: known are %s", shown(name), opts.Kind, strings.Join(l.kind.names(), ", "))
-		case column != nil && slices.Contains(l.columns, column):
-			return nil, problem("%q names the column %s a second time", shown(name), column.name)
-		case column != nil && column.name == recordIDColumn.name && opts.Name == "":
-			return nil, problem("%q needs the name of the source that gave these ids", shown(name))
+		if wrong := l.add(name, opts.Name != ""); wrong != "" {
+			return nil, problem("%s", wrong)
 		}
-		l.columns, l.headers = append(l.columns, column), append(l.headers, name)
 	}
+	l.width = len(l.columns)
+	l.addDefaults()
 	if missing := l.missing(); len(missing) > 0 {
 		return nil, problem("lacks %s", strings.Join(missing, ", "))
 	}
 	return l, nil
+}
+
+// add takes a column in, or says what is wrong with it.
+func (l *layout) add(name string, named bool) string {
+	column, passed := l.called(name)
+	if at, waiting := l.defaulted[column]; waiting {
+		delete(l.defaulted, column)
+		l.places[name], l.headers[at] = at, name
+		return ""
+	}
+	switch {
+	case column == nil && !passed && !l.lenient:
+		return fmt.Sprintf("%q is no column of %s: known are %s", shown(name), l.kind.name(), strings.Join(l.kind.names(), ", "))
+	case column != nil && slices.Contains(l.columns, column):
+		return fmt.Sprintf("%q names the column %s a second time", shown(name), column.name)
+	case column != nil && column.name == recordIDColumn.name && !named:
+		return fmt.Sprintf("%q needs the name of the source that gave these ids", shown(name))
+	}
+	l.places[name] = len(l.columns)
+	l.columns, l.headers = append(l.columns, column), append(l.headers, name)
+	return ""
+}
+
+// called finds the column that a header means: by the mapping, else by its name.
+func (l *layout) called(name string) (column *column, passed bool) {
+	to, mapped := l.mapping.column(name)
+	switch {
+	case mapped && to == passedOver:
+		return nil, true
+	case mapped:
+		return l.kind.columnCalled(to), false
+	default:
+		return l.kind.columnCalled(name), false
+	}
+}
+
+// addDefaults gives the columns that the file lacks and the mapping has a value for.
+func (l *layout) addDefaults() {
+	for i := range l.kind.columns {
+		c := &l.kind.columns[i]
+		if l.mapping.fallback(c) != "" && !slices.Contains(l.columns, c) {
+			l.defaulted[c] = len(l.columns)
+			l.columns, l.headers = append(l.columns, c), append(l.headers, c.name)
+		}
+	}
 }
 
 // shown makes a header fit to print: it may be a row of data in a file without one.
@@ -63,6 +115,16 @@ func (k *kind) columnCalled(header string) *column {
 		}
 	}
 	return nil
+}
+
+// name is the kind's own.
+func (k *kind) name() Kind {
+	for name := range kinds {
+		if kinds[name].field == k.field {
+			return name
+		}
+	}
+	return ""
 }
 
 func (k *kind) names() []string {
@@ -128,16 +190,62 @@ func (l *layout) fact(r row) (*belpoortv1.RecordFactRequest, *fault) {
 	if r.fault != nil {
 		return nil, r.fault
 	}
-	width := len(l.columns)
-	if count := max(len(withoutEmptyEnd(r.cells)), min(len(r.cells), width)); count != width {
-		return nil, &fault{reason: ColumnCount, problem: fmt.Sprintf("has %d cells, and the header %d", count, width)}
+	cells, wrong := l.placed(r)
+	if wrong != nil {
+		return nil, wrong
 	}
-	d, cells := l.kind.begin(), r.cells[:width]
+	d := l.kind.begin()
 	if fault := l.read(d, cells); fault != nil {
 		return nil, fault
 	}
 	return l.judged(d, cells)
 }
+
+// placed gives a row's cells, one for each column, with the mapping's values where there are none.
+func (l *layout) placed(r row) ([]string, *fault) {
+	cells := r.cells
+	switch {
+	case r.names != nil:
+		if wrong := l.learn(r); wrong != nil {
+			return nil, wrong
+		}
+		cells = make([]string, len(l.columns))
+		for i, name := range r.names {
+			if at, has := l.places[trim(name)]; has {
+				cells[at] = r.cells[i]
+			}
+		}
+	default:
+		if count := max(len(withoutEmptyEnd(cells)), min(len(cells), l.width)); count != l.width {
+			return nil, &fault{reason: ColumnCount, problem: fmt.Sprintf("has %d cells, and the header %d", count, l.width)}
+		}
+		cells = cells[:l.width:l.width]
+	}
+	if l.mapping == nil {
+		return cells, nil
+	}
+	return l.mapping.apply(cells, l.columns), nil
+}
+
+// learn takes in columns that a row has and none before it had.
+func (l *layout) learn(r row) *fault {
+	for _, name := range r.names {
+		name = trim(name)
+		if _, known := l.places[name]; known {
+			continue
+		}
+		if column, passed := l.called(name); column == nil && (l.lenient || passed) {
+			continue
+		}
+		if wrong := l.add(name, l.named()); wrong != "" {
+			return &fault{reason: UnknownColumn, column: shown(name), problem: "has a key that " + strings.TrimPrefix(wrong, fmt.Sprintf("%q ", shown(name)))}
+		}
+	}
+	return nil
+}
+
+// named tells that the source has a name, from which ids can be made.
+func (l *layout) named() bool { return !strings.HasPrefix(l.prefix, "/") }
 
 func (l *layout) read(d *draft, cells []string) *fault {
 	for i, c := range l.columns {

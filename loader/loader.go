@@ -57,6 +57,10 @@ type Options struct {
 	DryRun bool
 	// IgnoreUnknown passes over columns that the kind does not know. Otherwise they are an error: a misspelt header would lose data.
 	IgnoreUnknown bool
+	// Mapping says what the columns of this source mean; nil: what their names say.
+	Mapping *Mapping
+	// Resume is how far an earlier run of this very import came: rows before are passed over, and counted as they were.
+	Resume Checkpoint
 	// Clock tells what day is today; nil: time.Now.
 	Clock func() time.Time
 	// Progress is called after every batch, on the goroutine of Import.
@@ -66,7 +70,13 @@ type Options struct {
 // Progress tells how far an import is.
 type Progress struct {
 	Bytes int64 // read from the file
+	Checkpoint
+}
+
+// Checkpoint is a place between two rows: every row before it has been dealt with, and counted in the Report.
+type Checkpoint struct {
 	Report
+	RejectsBytes int64 // length of the rejects file
 }
 
 // Report counts rows; blank rows and the header are none. Rows is the sum of Recorded, Unchanged, Rejected, Unconfirmed
@@ -100,16 +110,21 @@ func Import(ctx context.Context, r io.Reader, opts Options, to Recorder) (Report
 	if err := opts.check(to); err != nil {
 		return Report{}, err
 	}
-	counted := &countingReader{in: r}
-	rows, header, err := openRows(counted)
+	counted := &countingReader{}
+	rows, header, err := openSource(r, counted)
 	if err != nil {
 		return Report{}, err
 	}
+	return importRows(ctx, rows, header, counted, opts, to)
+}
+
+// importRows takes rows from wherever they come.
+func importRows(ctx context.Context, rows source, header row, counted *countingReader, opts Options, to Recorder) (Report, error) {
 	layout, err := layOut(opts, header)
 	if err != nil {
 		return Report{}, err
 	}
-	run := &run{opts: opts, to: to, layout: layout, read: counted, report: Report{Reasons: map[Reason]uint64{}}}
+	run := newRun(opts, to, layout, counted)
 	err = run.all(ctx, rows)
 	return run.report, err
 }

@@ -29,6 +29,8 @@ const (
 	NulByte       Reason = "nul_byte"       // damaged, or another encoding
 	BadEncoding   Reason = "bad_encoding"   // not in the encoding of the rows before
 	BadCharacters Reason = "bad_characters" // control characters, line ends within a cell
+	BadJSON       Reason = "bad_json"       // no object, or one with other than plain values
+	UnknownColumn Reason = "unknown_column" // a key that the objects before did not have, and that means nothing here
 	Refused       Reason = "refused"        // by the register
 )
 
@@ -46,12 +48,30 @@ type reject struct {
 }
 
 // rejectsFile is CSV for people and spreadsheets.
-type rejectsFile struct{ out *csv.Writer }
+type rejectsFile struct {
+	out     *csv.Writer
+	to      io.Writer
+	written int64
+}
+
+// Write counts what has reached the file.
+func (f *rejectsFile) Write(p []byte) (int, error) {
+	n, err := f.to.Write(p)
+	f.written += int64(n)
+	return n, err
+}
+
+// continuedRejectsFile goes on with a file that has its header.
+func continuedRejectsFile(w io.Writer, written int64) *rejectsFile {
+	f := &rejectsFile{to: w, written: written}
+	f.out = csv.NewWriter(f)
+	return f
+}
 
 var rejectsHeader = []string{"line", "column", "reason", "problem", "value"}
 
 func newRejectsFile(w io.Writer) *rejectsFile {
-	f := &rejectsFile{csv.NewWriter(w)}
+	f := continuedRejectsFile(w, 0)
 	_ = f.out.Write(rejectsHeader) // the writer keeps its error for Flush
 	return f
 }

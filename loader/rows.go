@@ -12,6 +12,7 @@ import (
 type row struct {
 	line  int // where it begins
 	cells []string
+	names []string // of the cells, where each row has its own; nil: as in the header
 	fault *fault
 }
 
@@ -38,15 +39,12 @@ var notText = []struct{ begins, problem string }{
 	{"\xfe\xff", "is UTF-16: save it as CSV UTF-8"},
 	{"PK\x03\x04", "is a spreadsheet or a zip: save it as CSV"},
 	{"\xd0\xcf\x11\xe0", "is an old spreadsheet: save it as CSV"},
-	{"\x1f\x8b", "is compressed with gzip: unpack it first"},
-	{"\x28\xb5\x2f\xfd", "is compressed with zstd: unpack it first"},
-	{"PAR1", "is Parquet: save it as CSV"},
 	{"%PDF", "is a PDF: save the table in it as CSV"},
 }
 
 // openRows finds delimiter and charset, and returns the cells of the header.
-func openRows(r io.Reader) (*rowReader, row, error) {
-	rows := &rowReader{in: bufio.NewReaderSize(r, MaxRow+len(bom)+1), line: 1, delimiter: ','}
+func openRows(in *bufio.Reader) (source, row, error) {
+	rows := &rowReader{in: in, line: 1, delimiter: ','}
 	start, err := rows.in.Peek(4)
 	if err != nil && err != io.EOF {
 		return nil, row{}, fmt.Errorf("reading the file: %w", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
@@ -19,6 +20,7 @@ type run struct {
 	read   *countingReader
 	report Report
 
+	skip    uint64 // rows that an earlier run has dealt with
 	facts   []*belpoortv1.RecordFactRequest
 	lines   []int // of facts
 	size    int   // of facts, in protobuf
@@ -26,8 +28,18 @@ type run struct {
 	file    *rejectsFile
 }
 
+func newRun(opts Options, to Recorder, layout *layout, read *countingReader) *run {
+	r := &run{opts: opts, to: to, layout: layout, read: read, report: opts.Resume.Report, skip: opts.Resume.Rows}
+	r.report.Reasons = map[Reason]uint64{}
+	maps.Copy(r.report.Reasons, opts.Resume.Reasons)
+	if opts.Rejects != nil && opts.Resume.RejectsBytes > 0 {
+		r.file = continuedRejectsFile(opts.Rejects, opts.Resume.RejectsBytes)
+	}
+	return r
+}
+
 // all takes rows to the end. Rows read before an error are still handed over: each of them is whole.
-func (r *run) all(ctx context.Context, rows *rowReader) error {
+func (r *run) all(ctx context.Context, rows source) error {
 	for {
 		if err := ctx.Err(); err != nil {
 			return errors.Join(err, r.giveUp())
@@ -38,6 +50,11 @@ func (r *run) all(ctx context.Context, rows *rowReader) error {
 		}
 		if err != nil && row.fault == nil {
 			return errors.Join(err, r.flush(ctx))
+		}
+		if r.skip > 0 && err == nil {
+			r.skip--
+			r.layout.learn(row)
+			continue
 		}
 		if err := r.take(ctx, row); err != nil {
 			return err
@@ -77,9 +94,20 @@ func (r *run) flush(ctx context.Context) error {
 	err := r.record(ctx)
 	err = errors.Join(err, r.writeRejects())
 	if r.opts.Progress != nil {
-		r.opts.Progress(Progress{Bytes: r.read.bytes, Report: r.report})
+		r.opts.Progress(r.progress())
 	}
 	return err
+}
+
+// progress is a copy: the report goes on.
+func (r *run) progress() Progress {
+	p := Progress{Bytes: r.read.bytes, Checkpoint: Checkpoint{Report: r.report}}
+	p.Reasons = maps.Clone(r.report.Reasons)
+	p.Rows = p.Recorded + p.Unchanged + p.Rejected + p.Unconfirmed + p.Valid // a row that is still in hand is not dealt with
+	if r.file != nil {
+		p.RejectsBytes = r.file.written
+	}
+	return p
 }
 
 // giveUp accounts for what will not be handed over.

@@ -19,12 +19,12 @@ import (
 
 func importCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "import KIND FILE...", Short: "Import consents, relationships, objections and more from CSV", Args: cobra.MinimumNArgs(2),
-		Long: `Import CSV files into the register. KIND is one of
+		Use: "import KIND FILE...", Short: "Import consents, relationships, objections and more from files", Args: cobra.MinimumNArgs(2),
+		Long: `Import files into the register. KIND is one of
 ` + kinds() + `.
 
-A file has a header row; cells are separated by comma, semicolon or tab; text is UTF-8 or Windows-1252; dates are ISO or
-Dutch. "-" is standard input.
+A file is CSV, JSON Lines or Parquet; the first two may be packed with gzip or zstd. CSV has a header row; cells are
+separated by comma, semicolon or tab; text is UTF-8 or Windows-1252; dates are ISO or Dutch. "-" is standard input.
 
 A row is taken whole or not at all. Rows that are not taken stand in a rejects file beside the input with their line,
 column and reason. Importing the same file again changes nothing. docs/import.md lists the columns.

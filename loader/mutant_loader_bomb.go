@@ -1,0 +1,5 @@
+//go:build mutant_loader_bomb
+
+package loader
+
+const mutantLoaderBomb = true
