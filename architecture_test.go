@@ -120,10 +120,13 @@ var rooms = []room{
 		because:   "the law as cases: it judges with the law itself and needs no store, door or clock",
 	},
 	{
-		path:      "loader",
-		imports:   []string{"ledger", "cache", "callerid", "eligibility", "telephony", "proto/belpoort/v1", "record"},
-		libraries: []string{"golang.org/x/text", "google.golang.org/protobuf"},
-		because:   "files go into the ledger and warm the cache; it serves nobody",
+		path:    "loader",
+		imports: []string{"ledger", "cache", "callerid", "eligibility", "telephony", "proto/belpoort/v1", "record"},
+		libraries: []string{
+			"github.com/jackc/pgx/v5", "github.com/klauspost/compress/zstd", "github.com/parquet-go/parquet-go", "go.yaml.in/yaml/v3",
+			"golang.org/x/text", "google.golang.org/protobuf",
+		},
+		because: "files go into the ledger and warm the cache; it serves nobody",
 	},
 	{
 		path:      "ops",
@@ -189,7 +192,7 @@ var rooms = []room{
 		},
 		inTests: []string{"client", "disktest", "rig"},
 		libraries: []string{
-			"github.com/spf13/cobra", "github.com/spf13/pflag", "go.uber.org/zap", "go.yaml.in/yaml/v3",
+			"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/vbauerster/mpb/v8", "go.uber.org/zap", "go.yaml.in/yaml/v3",
 			"google.golang.org/grpc", "google.golang.org/protobuf",
 		},
 		because: "one place wires all rooms",

@@ -188,6 +188,9 @@ type Ledger interface {
 
 	// Facts gives the facts of one callee (zero: the catalogue) at or before upTo; 0 means all.
 	Facts(ctx context.Context, callee eligibility.CalleeToken, upTo uint64) (Snapshot, error)
+	// FactsOfMany gives the facts of 1 to MaxCallees callees, those of one callee together and in order of position. A
+	// callee without facts is not in it.
+	FactsOfMany(ctx context.Context, callees []eligibility.CalleeToken) (Snapshot, error)
 	// LatestOfKind gives the newest fact of a kind at or before upTo (0: the newest of all), and false for none.
 	LatestOfKind(ctx context.Context, kind int32, upTo uint64) (Entry, bool, error)
 	// Entry gives the fact at a position, or ErrNotFound.

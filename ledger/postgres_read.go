@@ -45,7 +45,7 @@ const (
 )
 
 // postgresReads are prepared on every connection that reads.
-var postgresReads = []string{postgresFacts, postgresEntry, postgresReference, postgresLatest, postgresTail, postgresOfKinds, postgresHead,
+var postgresReads = []string{postgresFacts, postgresFactsOfMany, postgresEntry, postgresReference, postgresLatest, postgresTail, postgresOfKinds, postgresHead,
 	postgresTip, postgresNumber, postgresPlace, postgresMeta, postgresDecision, postgresLatestDecisions, postgresByCall, postgresAllowed, postgresAllowedFrom}
 
 // stoppedAt is a position, or what limits one, as PostgreSQL's integer.

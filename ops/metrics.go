@@ -70,6 +70,7 @@ type Metrics struct {
 	unleased  prometheus.Counter
 	sheds     prometheus.Counter
 	limited   prometheus.Counter
+	screened  []prometheus.Counter // by verdict
 	settles   prometheus.Observer
 	effects   prometheus.Observer
 	fsyncs    prometheus.Observer
@@ -131,6 +132,10 @@ func (m *Metrics) bindChecks() {
 	m.checks = m.counters("belpoort_checks_total", "Calls decided, by verdict and by the door through which they were asked.", "verdict", "door")
 	m.latencies = m.histograms("belpoort_check_duration_seconds", "Time from a check's arrival to its answer, by verdict and door.", latencyBuckets, "verdict", "door")
 	m.doorOf(DoorGRPC)
+	screened := m.counters("belpoort_screened_numbers_total", "Numbers of lists that were screened, by verdict.", "verdict")
+	for _, v := range m.words.Verdicts {
+		m.screened = append(m.screened, screened.WithLabelValues(orUnnamed(v)))
+	}
 	reasons := m.counters("belpoort_check_reasons_total", "Calls decided, by headline reason.", "reason")
 	for _, r := range m.words.Reasons {
 		m.reasons = append(m.reasons, reasons.WithLabelValues(orUnnamed(r)))
@@ -186,6 +191,14 @@ func (m *Metrics) histograms(name, help string, buckets []float64, labels ...str
 	h := prometheus.NewHistogramVec(histogramOpts(name, help, buckets), labels)
 	m.registry.MustRegister(h)
 	return h
+}
+
+// Screened counts numbers of lists by the number of their verdict; one without a word counts as number 0.
+func (m *Metrics) Screened(verdict, numbers int) {
+	if verdict < 0 || verdict >= len(m.screened) {
+		verdict = 0
+	}
+	m.screened[verdict].Add(float64(numbers))
 }
 
 // Took measures a part of a check.

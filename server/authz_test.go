@@ -151,16 +151,3 @@ func TestWithoutARuleNobodyMayCall(t *testing.T) {
 		t.Errorf("a method without a rule: %v", err)
 	}
 }
-
-func TestWhatIsNotYetThereSaysSo(t *testing.T) {
-	n := startNode(t, nil)
-	for method, client := range map[string]string{
-		"GatekeeperService/CheckCalls": "dialer-all", "GatekeeperService/ScreenNumbers": "dialer-all",
-	} {
-		err := n.knock(n.as(client), "/belpoort.v1."+method)
-		wantError(t, method, err, codes.Unimplemented, ReasonNotYet, "")
-		if text := status.Convert(err).Message(); !strings.HasPrefix(text, "not yet available: ") || len(text) < 40 {
-			t.Errorf("%s does not say what is missing: %q", method, text)
-		}
-	}
-}

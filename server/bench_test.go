@@ -2,11 +2,13 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/belpoort/belpoort/eligibility"
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
@@ -39,3 +41,37 @@ func benchmarkCheck(b *testing.B, number string, want eligibility.Verdict) {
 func BenchmarkCheckAllow(b *testing.B) { benchmarkCheck(b, callee, eligibility.Allow) }
 
 func BenchmarkCheckDeny(b *testing.B) { benchmarkCheck(b, "06-87654321", eligibility.Deny) }
+
+// BenchmarkScreen measures lists of 1,000 numbers from the in-process cache, once gRPC has them.
+func BenchmarkScreen(b *testing.B) {
+	n := startNode(b, nil)
+	n.level.SetLevel(zap.InfoLevel)
+	list := listOf()
+	for i := range maxScreenedNumbers {
+		number := fmt.Sprintf("06%08d", 20_000_000+i)
+		if i%2 == 0 {
+			n.record(number, consentOf(fmt.Sprintf("c-%d", i), "acme"), fmt.Sprintf("r-%d", i))
+		}
+		list.Callees = append(list.Callees, number)
+	}
+	list.Warm = true
+	everybody := &client{id: "b", everybody: true}
+	if _, err := n.screenInTurn(b.Context(), everybody, list); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			answer, err := n.screenInTurn(b.Context(), everybody, list)
+			if err == nil {
+				_, err = proto.Marshal(answer)
+			}
+			if err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)*maxScreenedNumbers/b.Elapsed().Seconds(), "numbers/s")
+}

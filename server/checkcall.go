@@ -150,7 +150,8 @@ type question struct {
 	requestID string
 	callID    string
 	dryRun    bool
-	hold      Hold // zero for a dry run
+	hold      Hold      // zero for a dry run
+	at        time.Time // the instant that a screening asks about; zero: now
 }
 
 // question validates a request and brings its numbers to canonical form. A malformed number is no error: the law refuses
@@ -188,55 +189,60 @@ type callWords struct {
 
 // readCall reads a call; the callee is the zero Number where it is no telephone number.
 func (s *Server) readCall(call *eligibility.Call, force *inForce, w callWords) (telephony.Number, error) {
-	var err error
-	if err := firstError(needed("callee", w.callee, maxNumber), needed("campaign", w.campaign, maxName),
-		short("caller_id", w.callerID, maxNumber), short("person", w.person, maxPerson)); err != nil {
+	if err := needed("callee", w.callee, maxNumber); err != nil {
 		return telephony.Number{}, err
 	}
+	if err := s.readCircumstances(call, force, w); err != nil {
+		return telephony.Number{}, err
+	}
+	var callee telephony.Number
+	callee, call.Callee = readCallee(w.callee)
+	return callee, nil
+}
+
+// readCallee gives the zero Number and "" for what is no telephone number.
+func readCallee(written string) (telephony.Number, string) {
+	callee, err := telephony.Canonical(written)
+	if err != nil {
+		return telephony.Number{}, ""
+	}
+	return callee, callee.E164()
+}
+
+// readCircumstances reads everything of a call but its callee.
+func (s *Server) readCircumstances(call *eligibility.Call, force *inForce, w callWords) error {
+	var err error
+	if err := firstError(needed("campaign", w.campaign, maxName),
+		short("caller_id", w.callerID, maxNumber), short("person", w.person, maxPerson)); err != nil {
+		return err
+	}
 	if call.Presentation, err = record.PresentationFromProto("caller_id_presentation", w.presentation); err != nil {
-		return telephony.Number{}, recordError(err)
+		return recordError(err)
 	}
 	if call.Mode, err = record.ModeFromProto("mode", w.mode); err != nil {
-		return telephony.Number{}, recordError(err)
+		return recordError(err)
 	}
 	if call.Dialing, err = record.DialingFromProto("dialing", w.dialing); err != nil {
-		return telephony.Number{}, recordError(err)
+		return recordError(err)
 	}
 	if w.callerID == "" && call.Presentation <= eligibility.PresentationAllowed {
-		return telephony.Number{}, missing("caller_id")
+		return missing("caller_id")
 	}
 	if call.Campaign = force.catalogue.Campaigns[w.campaign]; call.Campaign == nil {
-		return telephony.Number{}, unknownCampaign("campaign")
+		return unknownCampaign("campaign")
 	}
 	call.Person = w.person
 	if shown, err := telephony.Canonical(w.callerID); err == nil {
 		call.CallerID = shown.E164()
 	}
-	callee, err := telephony.Canonical(w.callee)
-	if err != nil {
-		return telephony.Number{}, nil
-	}
-	call.Callee = callee.E164()
-	return callee, nil
+	return nil
 }
 
-// decide asks the law, and writes its answer as the journal holds it. The instant is now, but never before the record's
-// own reading.
+// decide asks the law, and writes its answer as the journal holds it.
 func (s *Server) decide(q *question, k known) (eligibility.Decision, *belpoortv1.Decision) {
-	at := s.clock()
-	if !mutantClockAlone {
-		at = later(at, k.e.ReadTime())
-	}
-	q.call.Unreported = asLawSees(k.unreported)
 	began := time.Now()
-	d := eligibility.Decide(k.e, &q.call, q.force.catalogue, q.force.law, at)
+	d, at := s.verdict(q, k)
 	s.metrics.Took(ops.StageDecide, time.Since(began))
-	if d.Verdict == eligibility.Allow && !k.free && !mutantHoldIgnored {
-		d = underWay(at, s.allowWindow, &d)
-	}
-	if refused, is := s.refusedByPending(q, at); is {
-		d = refused
-	}
 	c := record.Circumstances{
 		At: at, Callee: q.token, LawVersion: q.force.law.Version, LedgerPosition: k.e.LedgerPosition(),
 		CataloguePosition: q.force.position, StatesPosition: q.force.states.position, Client: q.client.id, RequestID: q.requestID,
@@ -247,6 +253,27 @@ func (s *Server) decide(q *question, k known) (eligibility.Decision, *belpoortv1
 		c.DecisionID = newDecisionID(at)
 	}
 	return d, record.DecisionToProto(&d, &q.call, c)
+}
+
+// verdict asks the law, and this node about the callee's other calls and objections. The instant, where none was asked
+// about, is now, but never before the record's own reading.
+func (s *Server) verdict(q *question, k known) (d eligibility.Decision, at time.Time) {
+	at = q.at
+	if at.IsZero() {
+		at = s.clock()
+		if !mutantClockAlone {
+			at = later(at, k.e.ReadTime())
+		}
+	}
+	q.call.Unreported = asLawSees(k.unreported)
+	d = eligibility.Decide(k.e, &q.call, q.force.catalogue, q.force.law, at)
+	if d.Verdict == eligibility.Allow && !k.free && !mutantHoldIgnored {
+		d = underWay(at, s.allowWindow, &d)
+	}
+	if refused, is := s.refusedByPending(q, at); is {
+		d = refused
+	}
+	return d, at
 }
 
 // holder is the identity under which a check holds its callee: a client that repeats its question is the same call.

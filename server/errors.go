@@ -52,13 +52,13 @@ const (
 	ReasonCalleeBusy            = "CALLEE_BUSY"
 	ReasonOverloaded            = "OVERLOADED"
 	ReasonRateLimited           = "RATE_LIMITED"
+	ReasonScreeningLimit        = "SCREENING_LIMIT"
 	ReasonTooLate               = "ANSWER_TOO_LATE"
 	ReasonAllowWithheld         = "ALLOW_WITHHELD"
 	ReasonNotServing            = "NOT_SERVING"
 	ReasonDeadline              = "DEADLINE_TOO_SHORT"
 	ReasonCancelled             = "CANCELLED"
 	ReasonInternal              = "INTERNAL"
-	ReasonNotYet                = "NOT_YET_AVAILABLE"
 )
 
 // failure is an error with a code, a stable reason, a sentence that is safe to show, and a private cause for the log.

@@ -75,6 +75,18 @@ func (d *ledgerDoor) Facts(ctx context.Context, callee eligibility.CalleeToken, 
 	return snapshot, err
 }
 
+func (d *ledgerDoor) FactsOfMany(ctx context.Context, callees []eligibility.CalleeToken) (Snapshot, error) {
+	if err := d.ask("FactsOfMany"); err != nil {
+		return Snapshot{}, err
+	}
+	got, err := d.ledger.FactsOfMany(ctx, callees)
+	snapshot := Snapshot{Head: got.Head}
+	for _, e := range got.Entries {
+		snapshot.Entries = append(snapshot.Entries, Entry(e))
+	}
+	return snapshot, err
+}
+
 func (d *ledgerDoor) LatestOfKind(ctx context.Context, kind int32, upTo uint64) (Entry, bool, error) {
 	e, ok, err := d.ledger.LatestOfKind(ctx, kind, upTo)
 	return Entry(e), ok, err
@@ -397,7 +409,7 @@ func newNode(t testing.TB, dir string, change func(*Config)) *node {
 	n.permits = signing{permits}
 	c := Config{
 		Permits: n.permits,
-		Facts:   n.door, Appender: n.door, Eraser: n.door, Decisions: n.door, Allowed: n.door, Happened: n.door, Cache: memoryCache{records}, Attempts: memoryCache{records}, Floors: records, Lease: Alone{}, Journal: n.journal,
+		Facts:   n.door, ManyFacts: n.door, Appender: n.door, Eraser: n.door, Decisions: n.door, Allowed: n.door, Happened: n.door, Cache: memoryCache{records}, Attempts: memoryCache{records}, Floors: records, Lease: Alone{}, Journal: n.journal,
 		Journalled: j.Stats().Appended, Law: dutchLaw(), ParseLaw: law.Parse, Ring: n.ring, Keys: keys, Log: log, Metrics: n.metrics, Clock: now,
 	}
 	if change != nil {

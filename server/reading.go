@@ -35,6 +35,7 @@ const (
 // reads altogether.
 type factReader struct {
 	facts    Facts
+	many     ManyFacts
 	breaker  *gobreaker.CircuitBreaker[any]
 	clock    func() time.Time
 	slots    chan struct{}
@@ -43,8 +44,8 @@ type factReader struct {
 	panicked func(where string, cause any)
 }
 
-func newFactReader(facts Facts, slots int, clock func() time.Time) *factReader {
-	return &factReader{facts: facts, clock: clock, slots: make(chan struct{}, slots), breaker: gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
+func newFactReader(facts Facts, many ManyFacts, slots int, clock func() time.Time) *factReader {
+	return &factReader{facts: facts, many: many, clock: clock, slots: make(chan struct{}, slots), breaker: gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 		Name: "ledger", MaxRequests: 1, Timeout: leaveAlone,
 		ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failuresInARow },
 		IsSuccessful: func(err error) bool { return !isAway(err) },

@@ -31,6 +31,7 @@ import (
 // Config is what a server needs. All fields but those marked optional are required.
 type Config struct {
 	Facts     Facts
+	ManyFacts ManyFacts
 	Appender  Appender
 	Eraser    Eraser
 	Decisions Decisions
@@ -63,6 +64,10 @@ type Config struct {
 	Checks int
 	// AllowWindow is how long an ALLOW keeps its callee from being allowed to another call; optional: not at all.
 	AllowWindow time.Duration
+	// ScreenedPerHour bounds how many numbers one credential may screen in an hour; optional: not at all.
+	ScreenedPerHour int
+	// WarmedPerSecond bounds how many callees are read for the cache ahead of their calls; optional: 20,000.
+	WarmedPerSecond int
 	// Uptime is a clock that nobody sets and that goes on while the machine sleeps; optional: one that does not.
 	Uptime func() time.Duration
 }
@@ -86,7 +91,7 @@ const (
 
 func (c *Config) check() error {
 	for name, present := range map[string]bool{
-		"Facts": c.Facts != nil, "Appender": c.Appender != nil, "Eraser": c.Eraser != nil, "Decisions": c.Decisions != nil,
+		"Facts": c.Facts != nil, "ManyFacts": c.ManyFacts != nil, "Appender": c.Appender != nil, "Eraser": c.Eraser != nil, "Decisions": c.Decisions != nil,
 		"Allowed": c.Allowed != nil, "Happened": c.Happened != nil, "Cache": c.Cache != nil, "Attempts": c.Attempts != nil,
 		"Floors": c.Floors != nil, "Lease": c.Lease != nil, "Permits": c.Permits != nil,
 		"Journal": c.Journal != nil, "Law": c.Law != nil, "ParseLaw": c.ParseLaw != nil, "Ring": c.Ring != nil,
@@ -96,8 +101,11 @@ func (c *Config) check() error {
 			return fmt.Errorf("server: Config.%s is missing", name)
 		}
 	}
-	if c.LedgerReads < 0 || c.Checks < 0 {
-		return errors.New("server: Config.LedgerReads or Config.Checks is negative")
+	if c.LedgerReads < 0 || c.Checks < 0 || c.ScreenedPerHour < 0 || c.WarmedPerSecond < 0 {
+		return errors.New("server: Config.LedgerReads, Checks, ScreenedPerHour or WarmedPerSecond is negative")
+	}
+	if c.WarmedPerSecond == 0 {
+		c.WarmedPerSecond = 20_000
 	}
 	if c.Checks == 0 {
 		c.Checks = 128 * runtime.GOMAXPROCS(0)
@@ -153,6 +161,9 @@ type Server struct {
 	writes     chan struct{} // a place for each write under way
 	rates      rates
 	writing    sync.WaitGroup
+	screenings *screenings
+	ending     chan struct{} // closed by Stop: streams that may last end then
+	stopOnce   sync.Once
 
 	grpc     *grpc.Server
 	inside   *inside
@@ -185,11 +196,12 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		facts:    newFactReader(c.Facts, c.LedgerReads, c.Clock),
+		facts:    newFactReader(c.Facts, c.ManyFacts, c.LedgerReads, c.Clock),
 		appender: c.Appender, eraser: c.Eraser, decisions: c.Decisions, cache: c.Cache, attempts: c.Attempts, floors: c.Floors, lease: c.Lease, permits: c.Permits,
 		journal: c.Journal, pending: newPendingObjections(c.Pending), repeats: newRepeats(), uptime: c.Uptime, allowWindow: c.AllowWindow,
 		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, clock: c.Clock, parseLaw: c.ParseLaw,
 		checks: make(chan struct{}, c.Checks), writes: make(chan struct{}, maxWrites), rates: rates{due: map[string]time.Duration{}}, health: health.NewServer(), served: make(chan error, 1),
+		ending: make(chan struct{}), screenings: newScreenings(c.ScreenedPerHour, c.WarmedPerSecond),
 	}
 	s.facts.panicked = s.panicked
 	s.debts, s.stopWatching = newDebts(s, c.Allowed, c.Happened), func() {}
@@ -319,6 +331,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.stopping.Store(true)
 	s.proven.Store(s.proven.Load() && !mutantStopRefuses)
 	s.health.Shutdown()
+	s.stopOnce.Do(func() { close(s.ending) })
 	finished := make(chan struct{})
 	go func() {
 		s.inside.finish()

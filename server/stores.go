@@ -78,6 +78,13 @@ type Facts interface {
 	ByReference(ctx context.Context, reference string) (Entry, error)
 }
 
+// ManyFacts reads the ledger for lists.
+type ManyFacts interface {
+	// FactsOfMany gives the facts of 1 to 1,000 callees, those of one callee together and in order of position. A read must
+	// see every write that was acknowledged before it began.
+	FactsOfMany(ctx context.Context, callees []eligibility.CalleeToken) (Snapshot, error)
+}
+
 // Appender writes the ledger.
 type Appender interface {
 	// Append records all writes, durably, in one transaction, or none. A request key that is known with the same callee,

@@ -26,12 +26,15 @@ type numberList struct {
 	places             [4]int   // of the number, campaign, caller ID and person in a row; -1 for none
 	campaign, callerID string   // stand in for cells that are empty or not there
 	first              []string // the first row, where it is no header
+	headers            []string // the header, where there is one
+	marked             bool     // the file begins with a byte order mark
 	line               int      // of the row read last
 }
 
 // listedCall is one row: a call, or what is wrong with the row.
 type listedCall struct {
 	line           int
+	cells          []string // as the list has them; nil where they cannot be told apart
 	call           *belpoortv1.ComparedCall
 	field, problem string
 }
@@ -57,11 +60,11 @@ func listColumns() [4]loader.Column {
 // openList finds the delimiter and reads the header, where there is one.
 func openList(in io.Reader, campaign, callerID string) (*numberList, error) {
 	buffered := bufio.NewReaderSize(in, loader.MaxRow)
-	delimiter, err := beginsList(buffered)
+	delimiter, marked, err := beginsList(buffered)
 	if err != nil {
 		return nil, err
 	}
-	l := &numberList{in: &boundedReader{in: buffered}, campaign: campaign, callerID: callerID}
+	l := &numberList{in: &boundedReader{in: buffered}, campaign: campaign, callerID: callerID, marked: marked}
 	l.rows = csv.NewReader(l.in)
 	l.rows.Comma, l.rows.FieldsPerRecord = delimiter, -1
 	header, err := l.row()
@@ -91,9 +94,11 @@ func (l *numberList) header(cells []string) error {
 	switch {
 	case l.places[0] < 0 && len(cells) == 1 && strings.ContainsAny(cells[0], "0123456789"):
 		l.places, l.first = [4]int{0, -1, -1, -1}, cells
+		cells = nil
 	case l.places[0] < 0:
 		return fmt.Errorf("the first line is neither a number nor a header with the column callee (or %s)", strings.Join(columns[0].Headers[:3], ", "))
 	}
+	l.headers = cells
 	if l.places[1] < 0 && l.campaign == "" {
 		return errors.New("has no column campaign, so --campaign is needed")
 	}
@@ -125,7 +130,7 @@ func (l *numberList) next() (listedCall, error) {
 		}
 	}
 	if len(cells) != l.width {
-		return listedCall{line: l.line, problem: fmt.Sprintf("has %d cells, and the first line %d", len(cells), l.width)}, nil
+		return listedCall{line: l.line, cells: cells, problem: fmt.Sprintf("has %d cells, and the first line %d", len(cells), l.width)}, nil
 	}
 	return l.listed(cells), nil
 }
@@ -138,7 +143,7 @@ func (l *numberList) listed(cells []string) listedCall {
 		}
 		text, ok := readable(cells[place])
 		if !ok {
-			return listedCall{line: l.line, field: listColumns()[i].Name, problem: "column " + listColumns()[i].Name + " is neither UTF-8 nor Latin-1"}
+			return listedCall{line: l.line, cells: cells, field: listColumns()[i].Name, problem: "column " + listColumns()[i].Name + " is neither UTF-8 nor Latin-1"}
 		}
 		texts[i] = text
 	}
@@ -149,7 +154,7 @@ func (l *numberList) listed(cells []string) listedCall {
 	if call.CallerId == "" {
 		call.CallerId = l.callerID
 	}
-	return listedCall{line: l.line, call: call}
+	return listedCall{line: l.line, cells: cells, call: call}
 }
 
 // row returns the next row that is not blank, without empty cells beyond the width of the first.
@@ -191,31 +196,30 @@ func readable(cell string) (string, bool) {
 
 // beginsList passes over a byte order mark and finds the delimiter: the one of comma, semicolon and tab that the first
 // line holds.
-func beginsList(in *bufio.Reader) (rune, error) {
+func beginsList(in *bufio.Reader) (delimiter rune, marked bool, err error) {
 	start, err := in.Peek(loader.MaxRow)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return 0, err
+		return 0, false, err
 	}
 	if bytes.IndexByte(start[:min(len(start), 1024)], 0) >= 0 || bytes.HasPrefix(start, []byte("\x1f\x8b")) {
-		return 0, errors.New("is no text: unpack it, and save it as CSV UTF-8")
+		return 0, false, errors.New("is no text: unpack it, and save it as CSV UTF-8")
 	}
-	if rest, marked := bytes.CutPrefix(start, []byte("\xef\xbb\xbf")); marked {
-		_, _ = in.Discard(len(start) - len(rest)) // it was peeked
-		start = rest
-	}
+	rest, marked := bytes.CutPrefix(start, []byte("\xef\xbb\xbf"))
+	_, _ = in.Discard(len(start) - len(rest)) // it was peeked
+	start = rest
 	line, _, _ := bytes.Cut(bytes.TrimLeft(start, "\r\n "), []byte("\n"))
 	found := ','
 	held := 0
-	for _, delimiter := range ",;\t" {
-		if bytes.ContainsRune(line, delimiter) {
-			found = delimiter
+	for _, possible := range ",;\t" {
+		if bytes.ContainsRune(line, possible) {
+			found = possible
 			held++
 		}
 	}
 	if held > 1 {
-		return 0, errors.New("the first line holds more than one of comma, semicolon and tab: which of them stands between cells?")
+		return 0, false, errors.New("the first line holds more than one of comma, semicolon and tab: which of them stands between cells?")
 	}
-	return found, nil
+	return found, marked, nil
 }
 
 var errRowTooLong = errors.New("too long")

@@ -29,26 +29,29 @@ const (
 
 func screenCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "screen FILE", Short: "Count what another policy or law would change for a list of numbers", Args: cobra.ExactArgs(1),
-		Long: `Decide every number of a list twice, as things stand and under a change that you suppose, and count the answers that
-differ, by campaign and reason: what a coming change of law or policy costs, before it comes. Nothing is kept, no attempt
-is counted, and it does not replace the check before each call.
+		Use: "screen FILE", Short: "Screen a list of numbers, or count what another policy or law would change for it", Args: cobra.ExactArgs(1),
+		Long: `Ask of every number of a list how a check would be answered. The same list comes out, in the same order and with its own
+columns, and with verdict, reason, basis and valid_until beside them; then a summary by reason. Nothing is kept and no
+attempt is counted. It does not replace the check before each call: what is allowed here may be refused by then.
 
 FILE is a list with one number a line, or a CSV with a header. The column of the number is found by its name (callee,
-telefoonnummer, phone ...); columns campaign, caller_id and person are used where there are any, others are passed over.
+telefoonnummer, phone ...); columns campaign, caller_id and person are used where there are any.
 --campaign and --caller-id stand in for cells that are empty or not there. "-" is standard input.
+The list goes to --out, or else to standard output, and the summary then to standard error. A line that cannot be decided
+has the verdict ERROR and the problem as its reason: the exit code is then 1, or 2 where none could be.
+--at asks about another instant than now. --warm also brings the callees into the service's cache, for calls that come soon.
 
---what-if takes settings and lays them over the policy of every campaign. Their names and meanings stand in docs/law.md,
-their values are written as in a catalogue. Or it names a YAML file with them under "policy:".
---what-if-law takes a whole law file; the catalogue's own settings stay laid over it.
-Both sides are decided for the same instant: now, or that of --at.
-
-Lines that cannot be decided are named, and the others counted: the exit code is then 1, or 2 where none could be.
+With --what-if every number is decided twice, as things stand and under a change that you suppose, and the answers that
+differ are counted by campaign and reason: what a coming change of law or policy costs, before it comes. --what-if takes
+settings and lays them over the policy of every campaign. Their names and meanings stand in docs/law.md, their values are
+written as in a catalogue. Or it names a YAML file with them under "policy:". --what-if-law takes a whole law file; the
+catalogue's own settings stay laid over it. Both sides are decided for the same instant: now, or that of --at.
 
 ` + exitCodesHelp,
-		Example: `  belpoort screen tonight.csv --campaign voltwerk-demo --caller-id 020-1234567 --what-if "consent_max_age=6 months"
+		Example: `  belpoort screen tonight.csv --campaign voltwerk-demo --caller-id 020-1234567 --out screened.csv
+  belpoort screen tonight.csv --campaign voltwerk-demo --caller-id 020-1234567 --at 2026-11-23T10:00:00+01:00 --warm --out screened.csv
+  belpoort screen tonight.csv --campaign voltwerk-demo --caller-id 020-1234567 --what-if "consent_max_age=6 months"
   belpoort screen tonight.csv --campaign voltwerk-demo --caller-id 020-1234567 --what-if "kings_day=open,max_attempts={per_day: 1}"
-  belpoort screen tonight.csv --campaign voltwerk-demo --caller-id 020-1234567 --what-if stricter.yaml --at 2026-12-24T18:00:00+01:00
   belpoort screen tonight.csv --campaign voltwerk-demo --caller-id 020-1234567 --what-if-law ./coming-law`,
 		RunE: func(cmd *cobra.Command, args []string) error { return screen(cmd, args[0]) },
 	}
@@ -56,28 +59,51 @@ Lines that cannot be decided are named, and the others counted: the exit code is
 	f := cmd.Flags()
 	f.String("campaign", "", "the campaign in which the calls would be made")
 	f.String("caller-id", "", "the number that would be shown")
+	f.String("out", "", "where the screened list goes (default: standard output)")
+	f.Bool("warm", false, "also bring the callees into the service's cache, no faster than it is set to")
 	f.StringArray("what-if", nil, "SETTING=VALUE[,SETTING=VALUE...], or a YAML file with a policy")
 	f.String("what-if-law", "", "a law file, or a folder with one in a file nl.yaml")
-	f.String("at", "", "the dial instant on both sides, such as 2026-11-18T14:00:00+01:00 (default: now)")
-	f.Bool("json", false, "print the answer as JSON")
+	f.String("at", "", "the dial instant, such as 2026-11-18T14:00:00+01:00 (default: now)")
+	f.Bool("json", false, "print the summary, or with --what-if the answer, as JSON")
 	return cmd
 }
 
 func screen(cmd *cobra.Command, path string) error {
 	f := flags{cmd.Flags()}
+	if !f.set.Changed("what-if") && !f.set.Changed("what-if-law") {
+		return screenList(cmd, path)
+	}
+	if f.text("out") != "" || f.flag("warm") {
+		return usage(errors.New("--out and --warm do not go with --what-if, which only counts"))
+	}
+	return whatIf(cmd, path)
+}
+
+// openScreened opens the list that a command line names.
+func openScreened(cmd *cobra.Command, path string) (*numberList, io.Closer, error) {
+	f := flags{cmd.Flags()}
+	in, err := openInput(cmd, path)
+	if err != nil {
+		return nil, nil, usage(err)
+	}
+	list, err := openList(in, f.text("campaign"), f.text("caller-id"))
+	if err != nil {
+		return nil, nil, errors.Join(usage(fmt.Errorf("%s: %w", path, err)), in.Close())
+	}
+	return list, in, nil
+}
+
+func whatIf(cmd *cobra.Command, path string) error {
+	f := flags{cmd.Flags()}
 	hypothesis, err := readHypothesis(f)
 	if err != nil {
 		return usage(err)
 	}
-	in, err := openInput(cmd, path)
+	list, in, err := openScreened(cmd, path)
 	if err != nil {
-		return usage(err)
+		return err
 	}
 	defer in.Close()
-	list, err := openList(in, f.text("campaign"), f.text("caller-id"))
-	if err != nil {
-		return usage(fmt.Errorf("%s: %w", path, err))
-	}
 	c, err := connect(cmd)
 	if err != nil {
 		return err
@@ -269,7 +295,7 @@ func printScreening(w io.Writer, m *belpoortv1.CompareCallsResponse) {
 	if more := m.GetRejected() - uint64(min(printedRejections, len(m.GetRejections()))); more > 0 {
 		field(w, "rejected", fmt.Sprintf("and %s more", grouped(more)))
 	}
-	fmt.Fprintln(w, "This does not replace the check before each call: nothing here is leave to dial.")
+	fmt.Fprintln(w, noLeave)
 }
 
 // printChanges prints a line for each change, by campaign, the most frequent first.

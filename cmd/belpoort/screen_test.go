@@ -138,7 +138,6 @@ func TestScreenRefusesWhatItCannotRead(t *testing.T) {
 		args []string
 		want []string
 	}{
-		"no change":         {"0612345678\n", nil, []string{"not available yet", "--what-if", "--what-if-law"}},
 		"two changes":       {"0612345678\n", []string{"--what-if", good, "--what-if-law", dir}, []string{"one at a time"}},
 		"unknown setting":   {"0612345678\n", []string{"--what-if", "consent_max_oge=1 day"}, []string{"--what-if", "consent_max_oge", "unknown setting; known are abandoned_cooldown"}},
 		"wrong value":       {"0612345678\n", []string{"--what-if", "consent_max_age=soon"}, []string{"--what-if", "consent_max_age"}},

@@ -51,6 +51,8 @@ decisions on their way to the ledger are shipped.`,
 	f.String("redis", "", "URL of the Redis that several nodes share as their cache; needs --ledger (default: a cache in this process)")
 	f.String("node-name", "", "name of this node in logs and in the ledger, where several share it (default: the host's name)")
 	f.Duration("allow-window", 2*time.Second, "how long an ALLOW keeps others from calling the same callee; 0 to 10s")
+	f.Int("screen-limit", 20_000_000, "numbers that one key may screen in an hour; 0: as many as it likes")
+	f.Int("warm-rate", 20_000, "callees a second that are read for the cache ahead of their calls; 1 to 1000000")
 	f.Int("cache-mib", 512, "memory for eligibility records, or with --redis for floors, in MiB")
 	f.String("log-level", "info", "debug, info, warn or error; debug logs every decision; PUT /log/level on --ops changes it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return serve(cmd) }
@@ -86,13 +88,19 @@ func serveOptions(cmd *cobra.Command) (nodeOptions, error) {
 		data: folder(f.text("data")), grpc: f.text("grpc"), http: f.text("http"), formNames: f.text("form-names"), ops: f.text("ops"), certificate: f.text("tls-cert"),
 		key: f.text("tls-key"), clients: f.text("tls-client-ca"), plaintext: f.flag("plaintext"), keys: f.text("api-keys"), law: f.text("law"),
 		cacheBytes: int64(f.number("cache-mib")) << 20, ledger: f.text("ledger"), redis: f.text("redis"), name: f.text("node-name"),
-		allowWindow: f.duration("allow-window"),
+		allowWindow: f.duration("allow-window"), screenLimit: f.number("screen-limit"), warmRate: f.number("warm-rate"),
 	}
 	if o.redis != "" && o.ledger == "" {
 		return o, errors.New("--redis needs --ledger: one node on its own keeps its cache in its memory")
 	}
 	if o.allowWindow < 0 || o.allowWindow > 10*time.Second {
 		return o, fmt.Errorf("--allow-window %v: want 0 to 10s", o.allowWindow)
+	}
+	if o.screenLimit < 0 {
+		return o, fmt.Errorf("--screen-limit %d: want 0 or more", o.screenLimit)
+	}
+	if o.warmRate < 1 || o.warmRate > 1_000_000 {
+		return o, fmt.Errorf("--warm-rate %d: want 1 to 1000000", o.warmRate)
 	}
 	if (o.certificate == "") != (o.key == "") {
 		return o, errors.New("--tls-cert and --tls-key belong together")

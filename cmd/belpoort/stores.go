@@ -19,6 +19,15 @@ type register struct{ ledger.Ledger }
 
 func (r register) Facts(ctx context.Context, callee eligibility.CalleeToken, upTo uint64) (server.Snapshot, error) {
 	s, err := r.Ledger.Facts(ctx, callee, upTo)
+	return snapshotOf(s, err)
+}
+
+func (r register) FactsOfMany(ctx context.Context, callees []eligibility.CalleeToken) (server.Snapshot, error) {
+	s, err := r.Ledger.FactsOfMany(ctx, callees)
+	return snapshotOf(s, err)
+}
+
+func snapshotOf(s ledger.Snapshot, err error) (server.Snapshot, error) {
 	if err != nil {
 		return server.Snapshot{}, translated(err)
 	}

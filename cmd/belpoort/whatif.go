@@ -38,7 +38,7 @@ func readHypothesis(f flags) (*belpoortv1.Hypothesis, error) {
 	case lawPath != "":
 		return h, readSupposedLaw(h, lawPath)
 	case len(given) == 0:
-		return nil, errors.New("plain screening of a list is not available yet: name a change to compare with, by --what-if or --what-if-law")
+		return nil, errors.New("--what-if is empty: name a change to compare with")
 	}
 	values, err := readSupposedPolicy(given)
 	if err != nil {

@@ -31,6 +31,7 @@ func Contract(t *testing.T, open func(t *testing.T) ledger.Ledger) {
 		{"many at once", manyFactsAtOnce},
 		{"reference", referenceFindsOneFact},
 		{"up to", readsStopAtUpTo},
+		{"facts of many", factsOfMany},
 		{"latest of kind", latestOfKind},
 		{"sealed number", firstSealedNumberStays},
 		{"input", badInputChangesNothing},

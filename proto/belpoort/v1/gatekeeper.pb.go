@@ -313,7 +313,7 @@ func (x *CheckCallResponse) GetLedgerPosition() uint64 {
 // One question in a pipeline.
 type CheckCallsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The question.
+	// The question. Its `request_id` is required here: it tells which answer is whose.
 	Check         *CheckCallRequest `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -356,13 +356,15 @@ func (x *CheckCallsRequest) GetCheck() *CheckCallRequest {
 	return nil
 }
 
-// One answer in a pipeline; `request_id` of the question tells which.
+// One answer in a pipeline; `request_id` of the question tells which. Without `check` the call must not be dialed.
 type CheckCallsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The question's `request_id`.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// The answer.
-	Check         *CheckCallResponse `protobuf:"bytes,2,opt,name=check,proto3" json:"check,omitempty"`
+	// The answer. Absent: the call could not be checked, and `failure` says why.
+	Check *CheckCallResponse `protobuf:"bytes,2,opt,name=check,proto3" json:"check,omitempty"`
+	// Why the call could not be checked. The other calls of the stream go on.
+	Failure       *CheckFailure `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -411,22 +413,108 @@ func (x *CheckCallsResponse) GetCheck() *CheckCallResponse {
 	return nil
 }
 
+func (x *CheckCallsResponse) GetFailure() *CheckFailure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+// Says why a call could not be checked: what CheckCall would have answered as an error.
+type CheckFailure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The gRPC status code, 1 to 16.
+	Code int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
+	// The stable reason, as ErrorInfo carries it.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The field that is wrong. Empty where none is.
+	Field string `protobuf:"bytes,3,opt,name=field,proto3" json:"field,omitempty"`
+	// A sentence for people.
+	Description   string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckFailure) Reset() {
+	*x = CheckFailure{}
+	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckFailure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckFailure) ProtoMessage() {}
+
+func (x *CheckFailure) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckFailure.ProtoReflect.Descriptor instead.
+func (*CheckFailure) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_gatekeeper_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CheckFailure) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *CheckFailure) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CheckFailure) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *CheckFailure) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
 // Numbers to be screened.
 type ScreenNumbersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The campaign.
+	// The campaign, 1 to 64 bytes. Required.
 	Campaign string `protobuf:"bytes,1,opt,name=campaign,proto3" json:"campaign,omitempty"`
-	// The caller ID that would be shown.
+	// The caller ID that would be shown, as people write it; at most 40 bytes. Required.
 	CallerId string `protobuf:"bytes,2,opt,name=caller_id,json=callerId,proto3" json:"caller_id,omitempty"`
-	// The numbers, at most 1,000.
-	Callees       []string `protobuf:"bytes,3,rep,name=callees,proto3" json:"callees,omitempty"`
+	// The numbers, 1 to 1,000, as people write them; each 1 to 40 bytes. What is no telephone number is answered CALLEE_INVALID.
+	Callees []string `protobuf:"bytes,3,rep,name=callees,proto3" json:"callees,omitempty"`
+	// The person one expects to reach at each number, at most 128 bytes; empty ones are not compared. Either none, or one for each number.
+	Persons []string `protobuf:"bytes,4,rep,name=persons,proto3" json:"persons,omitempty"`
+	// The instant at which the calls would be made, 1970 to 2200. Absent: now. The facts are those known now.
+	DialTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=dial_time,json=dialTime,proto3" json:"dial_time,omitempty"`
+	// Also brings what is known of these numbers into the cache, for calls that come soon, no faster than the service is set to.
+	Warm          bool `protobuf:"varint,6,opt,name=warm,proto3" json:"warm,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ScreenNumbersRequest) Reset() {
 	*x = ScreenNumbersRequest{}
-	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[4]
+	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -438,7 +526,7 @@ func (x *ScreenNumbersRequest) String() string {
 func (*ScreenNumbersRequest) ProtoMessage() {}
 
 func (x *ScreenNumbersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[4]
+	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -451,7 +539,7 @@ func (x *ScreenNumbersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScreenNumbersRequest.ProtoReflect.Descriptor instead.
 func (*ScreenNumbersRequest) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_gatekeeper_proto_rawDescGZIP(), []int{4}
+	return file_belpoort_v1_gatekeeper_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ScreenNumbersRequest) GetCampaign() string {
@@ -475,22 +563,45 @@ func (x *ScreenNumbersRequest) GetCallees() []string {
 	return nil
 }
 
+func (x *ScreenNumbersRequest) GetPersons() []string {
+	if x != nil {
+		return x.Persons
+	}
+	return nil
+}
+
+func (x *ScreenNumbersRequest) GetDialTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DialTime
+	}
+	return nil
+}
+
+func (x *ScreenNumbersRequest) GetWarm() bool {
+	if x != nil {
+		return x.Warm
+	}
+	return false
+}
+
 // What would be answered for one number.
 type ScreenedNumber struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The verdict.
+	// The verdict. An ALLOW here is no leave to dial.
 	Verdict Verdict `protobuf:"varint,1,opt,name=verdict,proto3,enum=belpoort.v1.Verdict" json:"verdict,omitempty"`
-	// The headline reason.
+	// The headline reason. UNAVAILABLE: what is held on this number cannot be read.
 	Reason Reason `protobuf:"varint,2,opt,name=reason,proto3,enum=belpoort.v1.Reason" json:"reason,omitempty"`
 	// When that changes by time alone. Absent: never.
-	ValidUntil    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=valid_until,json=validUntil,proto3" json:"valid_until,omitempty"`
+	ValidUntil *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=valid_until,json=validUntil,proto3" json:"valid_until,omitempty"`
+	// The basis on which the call would rest. Absent unless allowed.
+	Basis         *Basis `protobuf:"bytes,4,opt,name=basis,proto3" json:"basis,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ScreenedNumber) Reset() {
 	*x = ScreenedNumber{}
-	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[5]
+	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -502,7 +613,7 @@ func (x *ScreenedNumber) String() string {
 func (*ScreenedNumber) ProtoMessage() {}
 
 func (x *ScreenedNumber) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[5]
+	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -515,7 +626,7 @@ func (x *ScreenedNumber) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScreenedNumber.ProtoReflect.Descriptor instead.
 func (*ScreenedNumber) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_gatekeeper_proto_rawDescGZIP(), []int{5}
+	return file_belpoort_v1_gatekeeper_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ScreenedNumber) GetVerdict() Verdict {
@@ -539,18 +650,31 @@ func (x *ScreenedNumber) GetValidUntil() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ScreenedNumber) GetBasis() *Basis {
+	if x != nil {
+		return x.Basis
+	}
+	return nil
+}
+
 // Screened numbers, in the order of the request. They do not replace the check before each call.
 type ScreenNumbersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One for each number.
-	Numbers       []*ScreenedNumber `protobuf:"bytes,1,rep,name=numbers,proto3" json:"numbers,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Numbers []*ScreenedNumber `protobuf:"bytes,1,rep,name=numbers,proto3" json:"numbers,omitempty"`
+	// The instant for which they were decided.
+	DialTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=dial_time,json=dialTime,proto3" json:"dial_time,omitempty"`
+	// Version of the law file that decided.
+	LawVersion string `protobuf:"bytes,3,opt,name=law_version,json=lawVersion,proto3" json:"law_version,omitempty"`
+	// Ledger position of the catalogue in force.
+	CataloguePosition uint64 `protobuf:"varint,4,opt,name=catalogue_position,json=cataloguePosition,proto3" json:"catalogue_position,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *ScreenNumbersResponse) Reset() {
 	*x = ScreenNumbersResponse{}
-	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[6]
+	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -562,7 +686,7 @@ func (x *ScreenNumbersResponse) String() string {
 func (*ScreenNumbersResponse) ProtoMessage() {}
 
 func (x *ScreenNumbersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[6]
+	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -575,7 +699,7 @@ func (x *ScreenNumbersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScreenNumbersResponse.ProtoReflect.Descriptor instead.
 func (*ScreenNumbersResponse) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_gatekeeper_proto_rawDescGZIP(), []int{6}
+	return file_belpoort_v1_gatekeeper_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ScreenNumbersResponse) GetNumbers() []*ScreenedNumber {
@@ -583,6 +707,27 @@ func (x *ScreenNumbersResponse) GetNumbers() []*ScreenedNumber {
 		return x.Numbers
 	}
 	return nil
+}
+
+func (x *ScreenNumbersResponse) GetDialTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DialTime
+	}
+	return nil
+}
+
+func (x *ScreenNumbersResponse) GetLawVersion() string {
+	if x != nil {
+		return x.LawVersion
+	}
+	return ""
+}
+
+func (x *ScreenNumbersResponse) GetCataloguePosition() uint64 {
+	if x != nil {
+		return x.CataloguePosition
+	}
+	return 0
 }
 
 // Reports what became of an allowed call.
@@ -616,7 +761,7 @@ type ReportCallRequest struct {
 
 func (x *ReportCallRequest) Reset() {
 	*x = ReportCallRequest{}
-	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[7]
+	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -628,7 +773,7 @@ func (x *ReportCallRequest) String() string {
 func (*ReportCallRequest) ProtoMessage() {}
 
 func (x *ReportCallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[7]
+	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -641,7 +786,7 @@ func (x *ReportCallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportCallRequest.ProtoReflect.Descriptor instead.
 func (*ReportCallRequest) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_gatekeeper_proto_rawDescGZIP(), []int{7}
+	return file_belpoort_v1_gatekeeper_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ReportCallRequest) GetPermit() string {
@@ -733,7 +878,7 @@ type ReportCallResponse struct {
 
 func (x *ReportCallResponse) Reset() {
 	*x = ReportCallResponse{}
-	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[8]
+	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -745,7 +890,7 @@ func (x *ReportCallResponse) String() string {
 func (*ReportCallResponse) ProtoMessage() {}
 
 func (x *ReportCallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[8]
+	mi := &file_belpoort_v1_gatekeeper_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -758,7 +903,7 @@ func (x *ReportCallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportCallResponse.ProtoReflect.Descriptor instead.
 func (*ReportCallResponse) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_gatekeeper_proto_rawDescGZIP(), []int{8}
+	return file_belpoort_v1_gatekeeper_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ReportCallResponse) GetPosition() uint64 {
@@ -834,22 +979,36 @@ const file_belpoort_v1_gatekeeper_proto_rawDesc = "" +
 	"lawVersion\x12'\n" +
 	"\x0fledger_position\x18\r \x01(\x04R\x0eledgerPosition\"H\n" +
 	"\x11CheckCallsRequest\x123\n" +
-	"\x05check\x18\x01 \x01(\v2\x1d.belpoort.v1.CheckCallRequestR\x05check\"i\n" +
+	"\x05check\x18\x01 \x01(\v2\x1d.belpoort.v1.CheckCallRequestR\x05check\"\x9e\x01\n" +
 	"\x12CheckCallsResponse\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x124\n" +
-	"\x05check\x18\x02 \x01(\v2\x1e.belpoort.v1.CheckCallResponseR\x05check\"i\n" +
+	"\x05check\x18\x02 \x01(\v2\x1e.belpoort.v1.CheckCallResponseR\x05check\x123\n" +
+	"\afailure\x18\x03 \x01(\v2\x19.belpoort.v1.CheckFailureR\afailure\"r\n" +
+	"\fCheckFailure\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05field\x18\x03 \x01(\tR\x05field\x12 \n" +
+	"\vdescription\x18\x04 \x01(\tR\vdescription\"\xd0\x01\n" +
 	"\x14ScreenNumbersRequest\x12\x1a\n" +
 	"\bcampaign\x18\x01 \x01(\tR\bcampaign\x12\x1b\n" +
 	"\tcaller_id\x18\x02 \x01(\tR\bcallerId\x12\x18\n" +
-	"\acallees\x18\x03 \x03(\tR\acallees\"\xaa\x01\n" +
+	"\acallees\x18\x03 \x03(\tR\acallees\x12\x18\n" +
+	"\apersons\x18\x04 \x03(\tR\apersons\x127\n" +
+	"\tdial_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bdialTime\x12\x12\n" +
+	"\x04warm\x18\x06 \x01(\bR\x04warm\"\xd4\x01\n" +
 	"\x0eScreenedNumber\x12.\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x14.belpoort.v1.VerdictR\averdict\x12+\n" +
 	"\x06reason\x18\x02 \x01(\x0e2\x13.belpoort.v1.ReasonR\x06reason\x12;\n" +
 	"\vvalid_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"validUntil\"N\n" +
+	"validUntil\x12(\n" +
+	"\x05basis\x18\x04 \x01(\v2\x12.belpoort.v1.BasisR\x05basis\"\xd7\x01\n" +
 	"\x15ScreenNumbersResponse\x125\n" +
-	"\anumbers\x18\x01 \x03(\v2\x1b.belpoort.v1.ScreenedNumberR\anumbers\"\xbc\x03\n" +
+	"\anumbers\x18\x01 \x03(\v2\x1b.belpoort.v1.ScreenedNumberR\anumbers\x127\n" +
+	"\tdial_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdialTime\x12\x1f\n" +
+	"\vlaw_version\x18\x03 \x01(\tR\n" +
+	"lawVersion\x12-\n" +
+	"\x12catalogue_position\x18\x04 \x01(\x04R\x11cataloguePosition\"\xbc\x03\n" +
 	"\x11ReportCallRequest\x12\x16\n" +
 	"\x06permit\x18\x01 \x01(\tR\x06permit\x12.\n" +
 	"\aoutcome\x18\x02 \x01(\x0e2\x14.belpoort.v1.OutcomeR\aoutcome\x127\n" +
@@ -889,67 +1048,72 @@ func file_belpoort_v1_gatekeeper_proto_rawDescGZIP() []byte {
 	return file_belpoort_v1_gatekeeper_proto_rawDescData
 }
 
-var file_belpoort_v1_gatekeeper_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_belpoort_v1_gatekeeper_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_belpoort_v1_gatekeeper_proto_goTypes = []any{
 	(*CheckCallRequest)(nil),      // 0: belpoort.v1.CheckCallRequest
 	(*CheckCallResponse)(nil),     // 1: belpoort.v1.CheckCallResponse
 	(*CheckCallsRequest)(nil),     // 2: belpoort.v1.CheckCallsRequest
 	(*CheckCallsResponse)(nil),    // 3: belpoort.v1.CheckCallsResponse
-	(*ScreenNumbersRequest)(nil),  // 4: belpoort.v1.ScreenNumbersRequest
-	(*ScreenedNumber)(nil),        // 5: belpoort.v1.ScreenedNumber
-	(*ScreenNumbersResponse)(nil), // 6: belpoort.v1.ScreenNumbersResponse
-	(*ReportCallRequest)(nil),     // 7: belpoort.v1.ReportCallRequest
-	(*ReportCallResponse)(nil),    // 8: belpoort.v1.ReportCallResponse
-	(CallerIdPresentation)(0),     // 9: belpoort.v1.CallerIdPresentation
-	(Mode)(0),                     // 10: belpoort.v1.Mode
-	(Dialing)(0),                  // 11: belpoort.v1.Dialing
-	(Verdict)(0),                  // 12: belpoort.v1.Verdict
-	(Reason)(0),                   // 13: belpoort.v1.Reason
-	(*Basis)(nil),                 // 14: belpoort.v1.Basis
-	(Obligation)(0),               // 15: belpoort.v1.Obligation
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(Outcome)(0),                  // 17: belpoort.v1.Outcome
-	(OfferHow)(0),                 // 18: belpoort.v1.OfferHow
-	(OfferResult)(0),              // 19: belpoort.v1.OfferResult
-	(ObjectionState)(0),           // 20: belpoort.v1.ObjectionState
+	(*CheckFailure)(nil),          // 4: belpoort.v1.CheckFailure
+	(*ScreenNumbersRequest)(nil),  // 5: belpoort.v1.ScreenNumbersRequest
+	(*ScreenedNumber)(nil),        // 6: belpoort.v1.ScreenedNumber
+	(*ScreenNumbersResponse)(nil), // 7: belpoort.v1.ScreenNumbersResponse
+	(*ReportCallRequest)(nil),     // 8: belpoort.v1.ReportCallRequest
+	(*ReportCallResponse)(nil),    // 9: belpoort.v1.ReportCallResponse
+	(CallerIdPresentation)(0),     // 10: belpoort.v1.CallerIdPresentation
+	(Mode)(0),                     // 11: belpoort.v1.Mode
+	(Dialing)(0),                  // 12: belpoort.v1.Dialing
+	(Verdict)(0),                  // 13: belpoort.v1.Verdict
+	(Reason)(0),                   // 14: belpoort.v1.Reason
+	(*Basis)(nil),                 // 15: belpoort.v1.Basis
+	(Obligation)(0),               // 16: belpoort.v1.Obligation
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(Outcome)(0),                  // 18: belpoort.v1.Outcome
+	(OfferHow)(0),                 // 19: belpoort.v1.OfferHow
+	(OfferResult)(0),              // 20: belpoort.v1.OfferResult
+	(ObjectionState)(0),           // 21: belpoort.v1.ObjectionState
 }
 var file_belpoort_v1_gatekeeper_proto_depIdxs = []int32{
-	9,  // 0: belpoort.v1.CheckCallRequest.caller_id_presentation:type_name -> belpoort.v1.CallerIdPresentation
-	10, // 1: belpoort.v1.CheckCallRequest.mode:type_name -> belpoort.v1.Mode
-	11, // 2: belpoort.v1.CheckCallRequest.dialing:type_name -> belpoort.v1.Dialing
-	12, // 3: belpoort.v1.CheckCallResponse.verdict:type_name -> belpoort.v1.Verdict
-	13, // 4: belpoort.v1.CheckCallResponse.reason:type_name -> belpoort.v1.Reason
-	13, // 5: belpoort.v1.CheckCallResponse.reasons:type_name -> belpoort.v1.Reason
-	14, // 6: belpoort.v1.CheckCallResponse.basis:type_name -> belpoort.v1.Basis
-	15, // 7: belpoort.v1.CheckCallResponse.obligations:type_name -> belpoort.v1.Obligation
-	16, // 8: belpoort.v1.CheckCallResponse.permit_expire_time:type_name -> google.protobuf.Timestamp
-	16, // 9: belpoort.v1.CheckCallResponse.valid_until:type_name -> google.protobuf.Timestamp
-	16, // 10: belpoort.v1.CheckCallResponse.retry_time:type_name -> google.protobuf.Timestamp
+	10, // 0: belpoort.v1.CheckCallRequest.caller_id_presentation:type_name -> belpoort.v1.CallerIdPresentation
+	11, // 1: belpoort.v1.CheckCallRequest.mode:type_name -> belpoort.v1.Mode
+	12, // 2: belpoort.v1.CheckCallRequest.dialing:type_name -> belpoort.v1.Dialing
+	13, // 3: belpoort.v1.CheckCallResponse.verdict:type_name -> belpoort.v1.Verdict
+	14, // 4: belpoort.v1.CheckCallResponse.reason:type_name -> belpoort.v1.Reason
+	14, // 5: belpoort.v1.CheckCallResponse.reasons:type_name -> belpoort.v1.Reason
+	15, // 6: belpoort.v1.CheckCallResponse.basis:type_name -> belpoort.v1.Basis
+	16, // 7: belpoort.v1.CheckCallResponse.obligations:type_name -> belpoort.v1.Obligation
+	17, // 8: belpoort.v1.CheckCallResponse.permit_expire_time:type_name -> google.protobuf.Timestamp
+	17, // 9: belpoort.v1.CheckCallResponse.valid_until:type_name -> google.protobuf.Timestamp
+	17, // 10: belpoort.v1.CheckCallResponse.retry_time:type_name -> google.protobuf.Timestamp
 	0,  // 11: belpoort.v1.CheckCallsRequest.check:type_name -> belpoort.v1.CheckCallRequest
 	1,  // 12: belpoort.v1.CheckCallsResponse.check:type_name -> belpoort.v1.CheckCallResponse
-	12, // 13: belpoort.v1.ScreenedNumber.verdict:type_name -> belpoort.v1.Verdict
-	13, // 14: belpoort.v1.ScreenedNumber.reason:type_name -> belpoort.v1.Reason
-	16, // 15: belpoort.v1.ScreenedNumber.valid_until:type_name -> google.protobuf.Timestamp
-	5,  // 16: belpoort.v1.ScreenNumbersResponse.numbers:type_name -> belpoort.v1.ScreenedNumber
-	17, // 17: belpoort.v1.ReportCallRequest.outcome:type_name -> belpoort.v1.Outcome
-	16, // 18: belpoort.v1.ReportCallRequest.dial_time:type_name -> google.protobuf.Timestamp
-	16, // 19: belpoort.v1.ReportCallRequest.end_time:type_name -> google.protobuf.Timestamp
-	18, // 20: belpoort.v1.ReportCallRequest.offer_how:type_name -> belpoort.v1.OfferHow
-	19, // 21: belpoort.v1.ReportCallRequest.offer_result:type_name -> belpoort.v1.OfferResult
-	20, // 22: belpoort.v1.ReportCallResponse.objection_state:type_name -> belpoort.v1.ObjectionState
-	0,  // 23: belpoort.v1.GatekeeperService.CheckCall:input_type -> belpoort.v1.CheckCallRequest
-	2,  // 24: belpoort.v1.GatekeeperService.CheckCalls:input_type -> belpoort.v1.CheckCallsRequest
-	4,  // 25: belpoort.v1.GatekeeperService.ScreenNumbers:input_type -> belpoort.v1.ScreenNumbersRequest
-	7,  // 26: belpoort.v1.GatekeeperService.ReportCall:input_type -> belpoort.v1.ReportCallRequest
-	1,  // 27: belpoort.v1.GatekeeperService.CheckCall:output_type -> belpoort.v1.CheckCallResponse
-	3,  // 28: belpoort.v1.GatekeeperService.CheckCalls:output_type -> belpoort.v1.CheckCallsResponse
-	6,  // 29: belpoort.v1.GatekeeperService.ScreenNumbers:output_type -> belpoort.v1.ScreenNumbersResponse
-	8,  // 30: belpoort.v1.GatekeeperService.ReportCall:output_type -> belpoort.v1.ReportCallResponse
-	27, // [27:31] is the sub-list for method output_type
-	23, // [23:27] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	4,  // 13: belpoort.v1.CheckCallsResponse.failure:type_name -> belpoort.v1.CheckFailure
+	17, // 14: belpoort.v1.ScreenNumbersRequest.dial_time:type_name -> google.protobuf.Timestamp
+	13, // 15: belpoort.v1.ScreenedNumber.verdict:type_name -> belpoort.v1.Verdict
+	14, // 16: belpoort.v1.ScreenedNumber.reason:type_name -> belpoort.v1.Reason
+	17, // 17: belpoort.v1.ScreenedNumber.valid_until:type_name -> google.protobuf.Timestamp
+	15, // 18: belpoort.v1.ScreenedNumber.basis:type_name -> belpoort.v1.Basis
+	6,  // 19: belpoort.v1.ScreenNumbersResponse.numbers:type_name -> belpoort.v1.ScreenedNumber
+	17, // 20: belpoort.v1.ScreenNumbersResponse.dial_time:type_name -> google.protobuf.Timestamp
+	18, // 21: belpoort.v1.ReportCallRequest.outcome:type_name -> belpoort.v1.Outcome
+	17, // 22: belpoort.v1.ReportCallRequest.dial_time:type_name -> google.protobuf.Timestamp
+	17, // 23: belpoort.v1.ReportCallRequest.end_time:type_name -> google.protobuf.Timestamp
+	19, // 24: belpoort.v1.ReportCallRequest.offer_how:type_name -> belpoort.v1.OfferHow
+	20, // 25: belpoort.v1.ReportCallRequest.offer_result:type_name -> belpoort.v1.OfferResult
+	21, // 26: belpoort.v1.ReportCallResponse.objection_state:type_name -> belpoort.v1.ObjectionState
+	0,  // 27: belpoort.v1.GatekeeperService.CheckCall:input_type -> belpoort.v1.CheckCallRequest
+	2,  // 28: belpoort.v1.GatekeeperService.CheckCalls:input_type -> belpoort.v1.CheckCallsRequest
+	5,  // 29: belpoort.v1.GatekeeperService.ScreenNumbers:input_type -> belpoort.v1.ScreenNumbersRequest
+	8,  // 30: belpoort.v1.GatekeeperService.ReportCall:input_type -> belpoort.v1.ReportCallRequest
+	1,  // 31: belpoort.v1.GatekeeperService.CheckCall:output_type -> belpoort.v1.CheckCallResponse
+	3,  // 32: belpoort.v1.GatekeeperService.CheckCalls:output_type -> belpoort.v1.CheckCallsResponse
+	7,  // 33: belpoort.v1.GatekeeperService.ScreenNumbers:output_type -> belpoort.v1.ScreenNumbersResponse
+	9,  // 34: belpoort.v1.GatekeeperService.ReportCall:output_type -> belpoort.v1.ReportCallResponse
+	31, // [31:35] is the sub-list for method output_type
+	27, // [27:31] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_belpoort_v1_gatekeeper_proto_init() }
@@ -967,7 +1131,7 @@ func file_belpoort_v1_gatekeeper_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_belpoort_v1_gatekeeper_proto_rawDesc), len(file_belpoort_v1_gatekeeper_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -36,9 +36,12 @@ type GatekeeperServiceClient interface {
 	// Decides one call. A refusal is an OK status with a verdict; only VERDICT_ALLOW may be dialed. An ALLOW is on disk before it is answered.
 	// Any error status means that the call could not be checked and must not be dialed.
 	CheckCall(ctx context.Context, in *CheckCallRequest, opts ...grpc.CallOption) (*CheckCallResponse, error)
-	// Decides calls in a pipeline. Not yet available: answers UNIMPLEMENTED.
+	// Decides calls in a pipeline, each as CheckCall does. Answers come as they are ready, in any order. At most 64 calls of a stream are
+	// under way; more wait their turn. The stream lasts as long as its connection, and ends at once when its key is taken back.
 	CheckCalls(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[CheckCallsRequest, CheckCallsResponse], error)
-	// Screens lists of numbers without permits or attempts. Not yet available: answers UNIMPLEMENTED.
+	// Says of lists of numbers how CheckCall would answer, message by message and in their order. Nothing is journalled, no permit is given
+	// and no attempt counted. It does not replace the check before each call: nothing in it is leave to dial. A key has at most 4 of these
+	// streams at a time, and may screen so many numbers an hour as the service is set to.
 	ScreenNumbers(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ScreenNumbersRequest, ScreenNumbersResponse], error)
 	// Reports what became of an allowed call, once for each permit; repeating it is harmless. From then on the call counts by its report.
 	ReportCall(ctx context.Context, in *ReportCallRequest, opts ...grpc.CallOption) (*ReportCallResponse, error)
@@ -107,9 +110,12 @@ type GatekeeperServiceServer interface {
 	// Decides one call. A refusal is an OK status with a verdict; only VERDICT_ALLOW may be dialed. An ALLOW is on disk before it is answered.
 	// Any error status means that the call could not be checked and must not be dialed.
 	CheckCall(context.Context, *CheckCallRequest) (*CheckCallResponse, error)
-	// Decides calls in a pipeline. Not yet available: answers UNIMPLEMENTED.
+	// Decides calls in a pipeline, each as CheckCall does. Answers come as they are ready, in any order. At most 64 calls of a stream are
+	// under way; more wait their turn. The stream lasts as long as its connection, and ends at once when its key is taken back.
 	CheckCalls(grpc.BidiStreamingServer[CheckCallsRequest, CheckCallsResponse]) error
-	// Screens lists of numbers without permits or attempts. Not yet available: answers UNIMPLEMENTED.
+	// Says of lists of numbers how CheckCall would answer, message by message and in their order. Nothing is journalled, no permit is given
+	// and no attempt counted. It does not replace the check before each call: nothing in it is leave to dial. A key has at most 4 of these
+	// streams at a time, and may screen so many numbers an hour as the service is set to.
 	ScreenNumbers(grpc.BidiStreamingServer[ScreenNumbersRequest, ScreenNumbersResponse]) error
 	// Reports what became of an allowed call, once for each permit; repeating it is harmless. From then on the call counts by its report.
 	ReportCall(context.Context, *ReportCallRequest) (*ReportCallResponse, error)

@@ -1,0 +1,5 @@
+//go:build !mutant_pipeline_keeps_key
+
+package server
+
+const mutantPipelineKeepsKey = false

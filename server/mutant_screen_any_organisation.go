@@ -1,0 +1,5 @@
+//go:build mutant_screen_any_organisation
+
+package server
+
+const mutantScreenAnyOrganisation = true

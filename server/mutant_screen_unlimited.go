@@ -1,0 +1,5 @@
+//go:build mutant_screen_unlimited
+
+package server
+
+const mutantScreenUnlimited = true

@@ -1,0 +1,5 @@
+//go:build mutant_screen_without_lease
+
+package server
+
+const mutantScreenWithoutLease = true
