@@ -185,9 +185,15 @@ var rooms = []room{
 		because: "HTTP in, gRPC out: it speaks to the service over a connection, and sees nothing of it",
 	},
 	{
+		path:      "doors/agi",
+		imports:   []string{"doors"},
+		libraries: []string{"go.uber.org/zap"},
+		because:   "it holds a conversation with a telephone exchange; what is asked and answered in it is the doors' business",
+	},
+	{
 		path: "cmd/belpoort",
 		imports: []string{
-			"bench", "cache", "callerid", "console", "doors", "doors/web", "eligibility", "eligibility/law", "examples", "fence", "journal", "keyring", "ledger", "loader",
+			"bench", "cache", "callerid", "console", "doors", "doors/agi", "doors/web", "eligibility", "eligibility/law", "examples", "fence", "journal", "keyring", "ledger", "loader",
 			"ops", "permit", "proof", "proto/belpoort/v1", "record", "scenario", "server", "telephony",
 		},
 		inTests: []string{"client", "disktest", "rig"},

@@ -19,6 +19,9 @@ needs=(
   "ip iproute2"
   "node nodejs"
   "npm npm"
+  "kamailio kamailio"
+  "/usr/lib/x86_64-linux-gnu/kamailio/modules/http_client.so kamailio-utils-modules"
+  "sipp sip-tester"
   "chromium chromium"
   "promtool prometheus"
 )

@@ -198,10 +198,16 @@ func consentsFile(numbers ...string) string {
 func stocked(t testing.TB) *process {
 	t.Helper()
 	p := serveIn(t, filepath.Join(t.TempDir(), "data"))
-	files := t.TempDir()
-	p.must("apply", write(t, files, "catalogue.yaml", testCatalogue()))
-	p.must("import", "consents", write(t, files, "consents.csv", consentsFile(allowedNumber)))
+	p.stock()
 	return p
+}
+
+// stock loads the test's catalogue and one consent.
+func (p *process) stock() {
+	p.t.Helper()
+	files := p.t.TempDir()
+	p.must("apply", write(p.t, files, "catalogue.yaml", testCatalogue()))
+	p.must("import", "consents", write(p.t, files, "consents.csv", consentsFile(allowedNumber)))
 }
 
 func (p *process) check(number string, more ...string) (int, map[string]any) {

@@ -32,14 +32,15 @@ import (
 // nodeOptions are what `serve` can be told.
 type nodeOptions struct {
 	data                      folder
-	grpc, http, ops           string // addresses; http may be "" for none
-	formNames                 string // file with more names of forms' fields; "" for none
-	certificate, key, clients string // TLS files; "" for none
-	plaintext                 bool   // beyond loopback without TLS
-	keys                      string // key file; "" for the data folder's own
-	law                       string // folder with the law; "" for the law of this binary
-	ledger, redis             string // URLs; "" for the embedded ledger, and for a cache in this process
-	name                      string // among the nodes that share a ledger
+	grpc, http, ops           string       // addresses; http may be "" for none
+	exchange                  exchangeDoor // FastAGI
+	formNames                 string       // file with more names of forms' fields; "" for none
+	certificate, key, clients string       // TLS files; "" for none
+	plaintext                 bool         // beyond loopback without TLS
+	keys                      string       // key file; "" for the data folder's own
+	law                       string       // folder with the law; "" for the law of this binary
+	ledger, redis             string       // URLs; "" for the embedded ledger, and for a cache in this process
+	name                      string       // among the nodes that share a ledger
 	allowWindow               time.Duration
 	screenLimit, warmRate     int
 	cacheBytes                int64
@@ -65,6 +66,7 @@ type node struct {
 	journalled          uint64 // records in the journal when it was opened
 	opsOn               net.Listener
 	doors               webDoors
+	exchange            exchangeDoor
 	serving, servingOps net.Addr
 
 	stopFollowing context.CancelFunc
@@ -82,7 +84,7 @@ const (
 
 // startNode opens everything, proves itself and serves. What it opened it closes when it fails.
 func startNode(ctx context.Context, o nodeOptions) (*node, error) {
-	n := &node{log: o.log, stopFollowing: func() {}}
+	n := &node{log: o.log, exchange: o.exchange, stopFollowing: func() {}}
 	if err := n.start(ctx, o); err != nil {
 		return nil, errors.Join(err, n.stop())
 	}
@@ -131,7 +133,10 @@ func (n *node) start(ctx context.Context, o nodeOptions) error {
 	if err := n.servePages(o, metrics); err != nil {
 		return err
 	}
-	return n.openDoors(o)
+	if err := n.openDoors(o); err != nil {
+		return err
+	}
+	return n.exchange.serve(n.server, n.doors.names, n.log)
 }
 
 // pendingSegment is small: few objections ever wait.
@@ -158,7 +163,7 @@ func (n *node) listen(o nodeOptions) error {
 			return fmt.Errorf("--%s: %w", l.flag, err)
 		}
 	}
-	return nil
+	return n.exchange.open(o.plaintext)
 }
 
 // openKeys opens the deployment's key and makes sure that the ledger was written under it.
@@ -413,7 +418,7 @@ func (n *node) stop() error {
 func (n *node) stopServing() []error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
-	errs := []error{n.doors.stop(ctx)}
+	errs := []error{n.exchange.close(ctx), n.doors.stop(ctx)}
 	if n.server != nil {
 		errs = append(errs, n.server.Stop(ctx))
 	}

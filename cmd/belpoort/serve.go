@@ -27,6 +27,8 @@ answers "in force" holds on all. docs/operations.md tells what to set up.
 gRPC is served on --grpc; the doors over HTTP (JSON, plain checks, forms, /openapi.json) on --http, where "" shuts them;
 health and metrics (/livez, /readyz, /metrics) on --ops. On loopback the service
 runs without TLS. Beyond loopback it needs --tls-cert and --tls-key, for both, or --plaintext where something else encrypts.
+Asterisk asks over FastAGI on --agi, which knows neither passwords nor TLS: beyond loopback it needs --plaintext, and
+--agi-from with the networks that may connect.
 Certificate, key and law files are read again when they change, the law file also on SIGHUP; where a changed file is
 wrong, what was in force stays so, and the log and belpoort_file_reloads_total say why.
 
@@ -41,6 +43,8 @@ decisions on their way to the ledger are shipped.`,
 	f.String("http", "127.0.0.1:2358", "address for the doors over HTTP; empty for none")
 	f.String("form-names", "", "YAML file with more names for the fields of forms, such as \"callee: [klantnummer]\"")
 	f.String("ops", "127.0.0.1:2359", "address for health and metrics")
+	f.String("agi", "", "address for FastAGI, such as 127.0.0.1:4573 (default: not served)")
+	f.StringSlice("agi-from", nil, "networks of exchanges that may use FastAGI beyond loopback, such as 192.0.2.0/24")
 	f.String("tls-cert", "", "PEM file with the certificate chain")
 	f.String("tls-key", "", "PEM file with the certificate's key")
 	f.String("tls-client-ca", "", "PEM file with the authorities that sign clients' certificates; then every client needs one")
@@ -89,6 +93,10 @@ func serveOptions(cmd *cobra.Command) (nodeOptions, error) {
 		key: f.text("tls-key"), clients: f.text("tls-client-ca"), plaintext: f.flag("plaintext"), keys: f.text("api-keys"), law: f.text("law"),
 		cacheBytes: int64(f.number("cache-mib")) << 20, ledger: f.text("ledger"), redis: f.text("redis"), name: f.text("node-name"),
 		allowWindow: f.duration("allow-window"), screenLimit: f.number("screen-limit"), warmRate: f.number("warm-rate"),
+	}
+	var err error
+	if o.exchange, err = exchangeOptions(f); err != nil {
+		return o, err
 	}
 	if o.redis != "" && o.ledger == "" {
 		return o, errors.New("--redis needs --ledger: one node on its own keeps its cache in its memory")

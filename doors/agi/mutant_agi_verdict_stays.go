@@ -1,0 +1,5 @@
+//go:build mutant_agi_verdict_stays
+
+package agi
+
+const mutantVerdictStays = true
