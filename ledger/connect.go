@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"path/filepath"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -45,6 +46,10 @@ func readerPragmas() url.Values {
 
 // openPool opens connections to a file that must exist.
 func openPool(path string, pragmas url.Values, connections int) (*sql.DB, error) {
+	path, err := filepath.Abs(path) // the first part of a relative one would be read as a host
+	if err != nil {
+		return nil, err
+	}
 	pragmas.Set("mode", "rw")
 	name := url.URL{Scheme: "file", Path: path, RawQuery: pragmas.Encode()}
 	base, err := sqlite.NewConnector(name.String())
