@@ -13,12 +13,12 @@ finish() {
   rm -rf "$scratch"
 }
 trap finish EXIT
-TMPDIR=$scratch CGO_ENABLED=1 go test -race -count=1 -timeout "${TEST_TIMEOUT:-10m}" "${@:-./...}"
+TMPDIR=$scratch CGO_ENABLED=1 go test -race -count=1 -timeout "${TEST_TIMEOUT:-30m}" "${@:-./...}"
 # The race detector slows these many times over, and they are about what many processes do together, or about many cases;
 # this is their full size.
 if [ $# = 0 ]; then
-  TMPDIR=$scratch CGO_ENABLED=0 go test -count=1 -run 'TestReference' ./eligibility
-  TMPDIR=$scratch CGO_ENABLED=0 go test -count=1 ./fence
-  TMPDIR=$scratch CGO_ENABLED=0 go test -count=1 -p 1 -run '^TestT[0-9]|^TestDegraded' \
+  TMPDIR=$scratch CGO_ENABLED=0 go test -count=1 -timeout "${TEST_TIMEOUT:-30m}" -run 'TestReference' ./eligibility
+  TMPDIR=$scratch CGO_ENABLED=0 go test -count=1 -timeout "${TEST_TIMEOUT:-30m}" ./fence
+  TMPDIR=$scratch CGO_ENABLED=0 go test -count=1 -timeout "${TEST_TIMEOUT:-30m}" -p 1 -run '^TestT[0-9]|^TestDegraded' \
     ./cmd/belpoort ./cache ./eligibility ./journal ./ledger
 fi
