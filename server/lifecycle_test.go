@@ -122,6 +122,41 @@ func TestAStopFinishesWhatIsUnderWay(t *testing.T) {
 	}
 }
 
+// What reached the service before its client knew of the stop is answered. The mutant mutant_stop_refuses must fail here.
+func TestAStopAnswersWhatStillComes(t *testing.T) {
+	n := startNode(t, nil)
+	n.record(callee, consentOf("c-1", "acme"), "r-1")
+	reading, release := make(chan struct{}), make(chan struct{})
+	n.breakLedger(func(operation string) error {
+		if operation == "Facts" {
+			close(reading)
+			<-release
+		}
+		return nil
+	})
+	answered, stopped := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := n.check("dialer-acme", checkOf(callee))
+		answered <- err
+	}()
+	<-reading
+	go func() { stopped <- n.Stop(context.Background()) }()
+	for deadline := time.Now().Add(10 * time.Second); n.Ready() == nil && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	ctx := context.WithValue(t.Context(), clientKey{}, &client{id: "late", everybody: true})
+	answer, err := (&gatekeeper{s: n.Server}).CheckCall(ctx, checkOf("112"))
+	if err != nil {
+		t.Errorf("a check during the stop: %v", err)
+	} else {
+		n.wants(answer, eligibility.Deny, eligibility.CalleeInvalid)
+	}
+	close(release)
+	if err := errors.Join(<-answered, <-stopped); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAStopIsBounded(t *testing.T) {
 	n := newNode(t, t.TempDir(), nil)
 	n.start()

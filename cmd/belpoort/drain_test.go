@@ -14,8 +14,7 @@ import (
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
 )
 
-// A stop under load answers every request that reached the service; what fails never left its client. The mutant
-// mutant_stop_refuses must fail here.
+// A stop under load answers every request that reached the service; what fails never left its client.
 func TestAStopUnderLoadLosesNoRequest(t *testing.T) {
 	p := stocked(t)
 	var answered atomic.Int64
