@@ -28,15 +28,21 @@ type exchange struct {
 	slow time.Duration // before each answer
 }
 
-// rings opens a conversation and introduces a call.
-func rings(t testing.TB, address, script string, lines ...string) *exchange {
+// dials opens a conversation.
+func dials(t testing.TB, address string) *exchange {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	x := &exchange{t: t, conn: conn, in: bufio.NewReader(conn), vars: map[string]string{}}
+	return &exchange{t: t, conn: conn, in: bufio.NewReader(conn), vars: map[string]string{}}
+}
+
+// rings opens a conversation and introduces a call.
+func rings(t testing.TB, address, script string, lines ...string) *exchange {
+	t.Helper()
+	x := dials(t, address)
 	x.send("agi_network: yes\nagi_network_script: %s\nagi_request: agi://127.0.0.1/%s\nagi_uniqueid: 1763769600.1\nagi_callerid: unknown\n", script, script)
 	for _, line := range lines {
 		x.send("%s\n", line)
