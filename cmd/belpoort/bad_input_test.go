@@ -40,7 +40,7 @@ func TestBadInputOnTheCommandLine(t *testing.T) {
 		{"duplicate campaign", []string{"apply", write(t, files, "u.yaml", strings.Replace(good, "  product_families", "  - {id: volt, organisation: other, purpose: COMMERCIAL, product: gas, mode: HUMAN, dialing: PREVIEW}\n  product_families", 1))}, exitUsage, []string{"u.yaml:9:", "volt"}},
 		{"unknown key", []string{"apply", write(t, files, "k.yaml", strings.Replace(good, "dialing: PREDICTIVE", "dailing: PREDICTIVE", 1))}, exitUsage, []string{"k.yaml:8:", "dailing"}},
 		{"hours that never open", []string{"apply", write(t, files, "o.yaml", strings.Replace(good, "Mon-Sun 00:00-24:00", "Mon 24:00-24:00", 1))}, exitUsage, []string{"o.yaml:11:", "hours"}},
-		{"unknown setting", []string{"apply", write(t, files, "s.yaml", strings.Replace(good, "kings_day", "queens_day", 1))}, exitUsage, []string{"s.yaml:14:", "queens_day"}},
+		{"unknown setting", []string{"apply", write(t, files, "s.yaml", strings.Replace(good, "kings_day", "queens_day", 1))}, exitUsage, []string{"s.yaml:15:", "queens_day"}},
 		{"no scenario file", []string{"scenarios", "run", filepath.Join(files, "none.yaml")}, exitUsage, []string{"none.yaml"}},
 		{"wrong key", []string{"check", allowedNumber, "--campaign", "volt", "--caller-id", shownNumber, "--key-file", write(t, files, "key", "bpk_wrong")}, exitUsage, []string{"KEY_UNKNOWN"}},
 		{"no key", []string{"check", allowedNumber, "--campaign", "volt", "--key-file", filepath.Join(files, "none")}, exitUsage, []string{"--key-file"}},
