@@ -67,10 +67,10 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 	}
 }
 
-// A limit on abandoned calls is switched on with the usual figures, changed key by key, and switched off again.
+// A limit on abandoned calls is on with the usual figures, changed key by key, switched off and on again.
 func TestALimitIsSwitchedOnAndOff(t *testing.T) {
 	p := &newWorld(t, 1).law.Defaults
-	if p.AbandonedLimit != (Limit{}) || p.OfferDebtLimit != (Limit{Percent: 2, AtLeast: 5}) || p.OfferDeadline != 10*time.Minute {
+	if p.AbandonedLimit != (Limit{Percent: 3, AtLeast: 100}) || p.OfferDebtLimit != (Limit{Percent: 2, AtLeast: 5}) || p.OfferDeadline != 10*time.Minute {
 		t.Errorf("the defaults are %v, %v, %v", p.AbandonedLimit, p.OfferDebtLimit, p.OfferDeadline)
 	}
 	for _, step := range []struct {
