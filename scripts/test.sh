@@ -19,6 +19,6 @@ TMPDIR=$scratch CGO_ENABLED=1 go test -race -count=1 -timeout "${TEST_TIMEOUT:-3
 if [ $# = 0 ]; then
   TMPDIR=$scratch CGO_ENABLED=0 go test -count=1 -timeout "${TEST_TIMEOUT:-30m}" -run 'TestReference' ./eligibility
   TMPDIR=$scratch CGO_ENABLED=0 go test -count=1 -timeout "${TEST_TIMEOUT:-30m}" ./fence
-  TMPDIR=$scratch CGO_ENABLED=0 go test -count=1 -timeout "${TEST_TIMEOUT:-30m}" -p 1 -run '^TestT[0-9]|^TestDegraded' \
-    ./cmd/belpoort ./cache ./eligibility ./journal ./ledger
+  TMPDIR=$scratch CGO_ENABLED=0 go test -count=1 -timeout "${TEST_TIMEOUT:-30m}" -p 1 -run '^TestT[0-9]|^TestDegraded|OfAGibibyte' \
+    ./cmd/belpoort ./cache ./eligibility ./journal ./ledger ./loader
 fi
