@@ -21,10 +21,18 @@ import (
 func TestWhatOneNodeAcknowledgesTheOthersHeed(t *testing.T) {
 	c := startCluster(t, 3)
 	one, two, three := c.nodes[0], c.nodes[1], c.nodes[2]
-	one.consents(0, 3)
-	for i := range 3 {
+	one.consents(0, 4)
+	for i := range 4 {
 		c.wantAllowed(subject(i), 0)
 	}
+	t.Run("erasure", func(t *testing.T) {
+		erased, err := belpoortv1.NewRegisterServiceClient(two.conn).EraseCallee(two.as(t.Context()), &belpoortv1.EraseCalleeRequest{
+			Callee: subject(3), RequestId: "e"})
+		if err != nil {
+			t.Fatalf("%v, %v", erased, err)
+		}
+		wantRefused(t, c, subject(3), "NO_BASIS")
+	})
 	t.Run("objection", func(t *testing.T) {
 		if _, err := two.object(t.Context(), subject(0), "o"); err != nil {
 			t.Fatal(err)
