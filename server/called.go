@@ -171,3 +171,47 @@ func (s *Server) decisionsByCall(ctx context.Context, id string) ([]*belpoortv1.
 	}
 	return all, nil
 }
+
+// lastCall is the decision of the newest call to a callee in a campaign, of those allowed in the day before an instant, here
+// or in the ledger; "": none. Where only the number is known, that is the call in which something was said then.
+func (s *Server) lastCall(ctx context.Context, c namedCall, at time.Time) (string, error) {
+	f := DecisionFilter{
+		Campaign: c.campaign, Callee: c.callee, Verdict: int32(belpoortv1.Verdict_VERDICT_ALLOW), From: at.Add(-callIDFor), Until: at.Add(clockSkew),
+	}
+	last := s.recent.lastOf(calledIn{c.callee.String(), c.campaign})
+	if decided := last.GetDecideTime().AsTime(); decided.Before(f.From) || !decided.Before(f.Until) {
+		last = nil
+	}
+	shipped, err := s.lastListed(ctx, f)
+	if err != nil && last == nil {
+		return "", err
+	}
+	if shipped.GetDecideTime().AsTime().After(last.GetDecideTime().AsTime()) {
+		last = shipped
+	}
+	if last.GetOrganisation() != c.organisation {
+		return "", nil // the campaign was another organisation's then
+	}
+	return last.GetDecisionId(), nil
+}
+
+// lastListed is the newest decision of a kind in the ledger; nil: there is none.
+func (s *Server) lastListed(ctx context.Context, f DecisionFilter) (*belpoortv1.Decision, error) {
+	if s.facts.away() {
+		return nil, ledgerUnavailable(ErrLedgerAway)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patienceOf(ctx))
+	defer cancel()
+	payloads, err := s.decisions.ListDecisions(ctx, f, 1)
+	if err != nil {
+		return nil, ledgerUnavailable(err)
+	}
+	if len(payloads) == 0 {
+		return nil, nil
+	}
+	m, err := record.UnmarshalDecision(payloads[0])
+	if err != nil {
+		return nil, internal(err)
+	}
+	return m, nil
+}

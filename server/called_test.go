@@ -168,6 +168,10 @@ func TestRecentCallsAreForgotten(t *testing.T) {
 	note("a", "1", wednesday)
 	note("a", "2", wednesday.Add(time.Second))
 	note("b", "3", wednesday.Add(recentFor))
+	if last := r.lastOf(calledIn{}); last.GetDecisionId() != "3" || r.lastOf(calledIn{campaign: "acme-x"}) != nil {
+		t.Errorf("the last call is %v", last)
+	}
+	note("", "unnamed", wednesday.Add(recentFor))
 	if len(r.of("a")) != 2 || len(r.of("b")) != 1 || len(r.of("c")) != 0 {
 		t.Errorf("%v %v", r.of("a"), r.of("b"))
 	}
@@ -178,7 +182,7 @@ func TestRecentCallsAreForgotten(t *testing.T) {
 	for range maxRecent {
 		note("c", "5", wednesday.Add(recentFor+time.Second))
 	}
-	if len(r.of("a"))+len(r.of("b")) != 0 || len(r.of("c")) != maxRecent || len(r.order) != maxRecent || len(r.byID) != 1 {
+	if len(r.of("a"))+len(r.of("b"))+len(r.of("")) != 0 || len(r.last) != 1 || len(r.of("c")) != maxRecent || len(r.order) != maxRecent || len(r.byID) != 1 {
 		t.Errorf("%d remembered", len(r.order))
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/belpoort/belpoort/eligibility"
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
+	"github.com/belpoort/belpoort/telephony"
 )
 
 // strictCatalogue lets a campaign owe less than three offers, and abandon less than half of four calls.
@@ -269,4 +270,56 @@ func TestOffersAndObjectionsPay(t *testing.T) {
 	if s := n.standing("acme-x"); s.GetOffersOverdue() != 2 || s.GetOffersPaid() != 3 || s.GetObjections() != 2 {
 		t.Errorf("the campaign stands %v", s)
 	}
+}
+
+func offerByNumber(callee, requestID string) *offerRequest {
+	return &offerRequest{Callee: callee, Campaign: "acme-x", RequestId: requestID, How: belpoortv1.OfferHow_OFFER_HOW_IVR,
+		Result: belpoortv1.OfferResult_OFFER_RESULT_NOT_OBJECTED}
+}
+
+// offersOn records an offer by number and wants it to be the last one on the callee, of a decision.
+func (n *node) offersOn(callee, requestID, decision string) *belpoortv1.RecordObjectionOfferResponse {
+	n.t.Helper()
+	answer, err := n.offer("ivr-acme", offerByNumber(callee, requestID))
+	held := n.offersHeld(callee)
+	if err != nil || len(held) == 0 || held[len(held)-1].GetDecisionId() != decision {
+		n.t.Fatalf("%v, %v; held %v, want one of decision %q", answer, err, held, decision)
+	}
+	return answer
+}
+
+// An offer by number and campaign pays for the callee's last call in it, here or in the ledger, of the last day. A repeat
+// changes nothing, also when there was another call meanwhile. The mutant mutant_offer_repeat_moves must fail here.
+func TestAnOfferByNumberPaysTheLastCall(t *testing.T) {
+	n := startStrict(t, t.TempDir())
+	n.record(anybody, consentOf("c", "acme"), "")
+	n.allowedCalls(3)
+	n.later(time.Minute)
+	first, second := n.mustCheck(calleeOf(0)), n.mustCheck(calleeOf(1)) // the fourth and fifth call
+	n.later(10 * time.Minute)
+	n.wantsCampaign("nothing paid", true)
+	paid := n.offersOn(calleeOf(0), "i-1", first.GetDecisionId())
+	n.judged()
+	if s := n.standing("acme-x"); paid.GetUnchanged() || s.GetOffersOverdue() != 4 || s.GetOffersPaid() != 1 {
+		t.Errorf("%v; the campaign stands %v", paid, s)
+	}
+	n.mustResume("acme-x", "to go on") // writes off the four
+	n.wantsCampaign("resumed", false)
+	number, err := telephony.Canonical(calleeOf(1))
+	if err != nil || n.recent.lastOf(calledIn{n.ring.Token(number).String(), "acme-x"}) != nil {
+		t.Fatal("the call is still remembered here")
+	}
+	n.offersOn(calleeOf(1), "i-2", second.GetDecisionId())
+	again := n.mustCheck(calleeOf(0))
+	n.later(time.Minute)
+	repeated := n.offersOn(calleeOf(0), "i-1", first.GetDecisionId())
+	if !repeated.GetUnchanged() || repeated.GetPosition() != paid.GetPosition() || len(n.offersHeld(calleeOf(0))) != 1 {
+		t.Errorf("a repeat: %v; first %v", repeated, paid)
+	}
+	n.offersOn(calleeOf(0), "i-3", again.GetDecisionId())
+	if _, err := n.offer("ivr-acme", offerByNumber(calleeOf(0), "i-2")); err == nil {
+		t.Error("a request_id was taken for another callee")
+	}
+	n.later(25 * time.Hour)
+	n.offersOn(calleeOf(0), "i-4", "")
 }

@@ -37,6 +37,9 @@ func (o *objections) RecordObjectionOffer(
 	if h.digit.GetMeaning() == belpoortv1.IvrDigit_MEANING_REPEAT {
 		return &belpoortv1.RecordObjectionOfferResponse{Meaning: h.digit.GetMeaning()}, nil
 	}
+	if err := s.findOffered(ctx, h); err != nil {
+		return nil, err
+	}
 	w, err := s.tokenWrite(h.call.callee, h.fact, offerKey(h, clientOf(ctx).id, req.GetRequestId()))
 	if err != nil {
 		return nil, err
@@ -50,6 +53,21 @@ func (o *objections) RecordObjectionOffer(
 		return nil, writeFailed(err)
 	}
 	return offerAnswer(h, written[0]), nil
+}
+
+// findOffered finds the call of an offer that is told by number, so that it pays for that call. Only the offer takes it over: an
+// objection is kept as wide as it was made, whatever else is known of the call. An objection does not wait for a ledger that fails.
+func (s *Server) findOffered(ctx context.Context, h *heardOffer) error {
+	o := h.fact.ObjectionOffer
+	if h.call.decision != "" {
+		return nil
+	}
+	decision, err := s.lastCall(ctx, h.call, o.At)
+	if err != nil && o.Result != eligibility.OfferObjected {
+		return err
+	}
+	o.DecisionID = decision
+	return nil
 }
 
 // offerObjected records an offer with the objection that was made. The objection is not lost with the offer: where the ledger

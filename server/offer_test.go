@@ -195,7 +195,7 @@ func TestADigitNarrowsByTheMenusWords(t *testing.T) {
 }
 
 func TestAnOfferByNumberIsRecorded(t *testing.T) {
-	n, _ := startCalled(t)
+	n, allowed := startCalled(t)
 	req := &offerRequest{Callee: knownCallee, Campaign: "acme-x", How: belpoortv1.OfferHow_OFFER_HOW_IVR, Menu: "acme-menu", Digit: "9", RequestId: "i-1"}
 	first, err := n.offer("ivr-acme", req)
 	if err != nil || first.GetObjectionState() != belpoortv1.ObjectionState_OBJECTION_STATE_IN_FORCE {
@@ -210,7 +210,7 @@ func TestAnOfferByNumberIsRecorded(t *testing.T) {
 	other.Digit = "1"
 	_, err = n.offer("ivr-acme", other)
 	wantError(t, "the id again for something else", err, codes.AlreadyExists, ReasonRequestReused, "request_id")
-	if offers := n.offersHeld(knownCallee); len(offers) != 1 || offers[0].GetDecisionId() != "" {
+	if offers := n.offersHeld(knownCallee); len(offers) != 1 || offers[0].GetDecisionId() != allowed.GetDecisionId() {
 		t.Errorf("recorded: %v", offers)
 	}
 	n.wants(n.mustCheck(knownCallee), eligibility.Deny, eligibility.Objected)

@@ -144,7 +144,7 @@ func (s *Server) firstWritten(ctx context.Context, w *Write) (*Written, error) {
 	return nil, nil
 }
 
-// sameOffer reports whether two offers differ in nothing but their times.
+// sameOffer reports whether two offers by number differ in nothing but their times, and in which call was the last one then.
 func sameOffer(a, b []byte) bool {
 	first, errA := record.Unmarshal(0, a)
 	second, errB := record.Unmarshal(0, b)
@@ -152,6 +152,9 @@ func sameOffer(a, b []byte) bool {
 		return false
 	}
 	first.ObjectionOffer.At = second.ObjectionOffer.At
+	if !mutantOfferRepeatMoves {
+		first.ObjectionOffer.DecisionID = second.ObjectionOffer.DecisionID
+	}
 	return *first.ObjectionOffer == *second.ObjectionOffer
 }
 

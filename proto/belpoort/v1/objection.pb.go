@@ -315,8 +315,8 @@ type RecordObjectionOfferRequest struct {
 	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// The dialer's own id of the call, as CheckCallRequest had it, 1 to 128 bytes. `campaign` tells apart calls that share it.
 	CallId string `protobuf:"bytes,4,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
-	// The number that was called, as people write it; at most 40 bytes. Such an offer is recorded, and cannot be told to belong to one
-	// call of several.
+	// The number that was called, as people write it; at most 40 bytes. Such an offer is that of the newest call allowed to the number in
+	// `campaign` in the 24 hours before it was made; where there is none it is recorded and pays for no call.
 	Callee string `protobuf:"bytes,5,opt,name=callee,proto3" json:"callee,omitempty"`
 	// The campaign in which the person was called. Required with `callee`.
 	Campaign string `protobuf:"bytes,6,opt,name=campaign,proto3" json:"campaign,omitempty"`

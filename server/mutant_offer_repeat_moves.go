@@ -1,0 +1,5 @@
+//go:build mutant_offer_repeat_moves
+
+package server
+
+const mutantOfferRepeatMoves = true
