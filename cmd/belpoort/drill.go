@@ -30,7 +30,7 @@ answered "in force". Checks are dry runs, so that no attempt, permit or decision
 The number must be one of the catalogue's canaries, which takes the compliance role to declare: never a person's. The key needs
 the roles dialer, register and compliance. Exit code 1 means that a path is broken: do not dial until you know why.`,
 		Example: `  belpoort drill --number +31850000000
-  belpoort drill --number +31850000000 --node gate1:2357 --node gate2:2357 --form http://gate1:2358 --metrics-file /var/lib/node_exporter/belpoort.prom`,
+  belpoort drill --number +31850000000 --node gate1:2357 --node gate2:2357 --form http://gate1:2358 --agi gate1:4573 --metrics-file /var/lib/node_exporter/belpoort.prom`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDrill(cmd) },
 	}
 	clientFlags(cmd)
@@ -38,6 +38,7 @@ the roles dialer, register and compliance. Exit code 1 means that a path is brok
 	f.String("number", "", "the canary (required)")
 	f.StringSlice("node", nil, "where a node serves gRPC; may be repeated (default: --address)")
 	f.StringSlice("form", nil, "where a node serves the doors over HTTP, such as http://gate1:2358; may be repeated")
+	f.StringSlice("agi", nil, "where a node serves FastAGI to telephone exchanges, such as gate1:4573; may be repeated")
 	f.Duration("within", 10*time.Second, "how long a node may take to allow and to refuse before its path is broken")
 	f.String("metrics-file", "", "write what was measured to this file in Prometheus' text form")
 	f.Bool("json", false, "print the outcome as JSON")
@@ -85,6 +86,7 @@ type drill struct {
 	campaign *belpoortv1.Campaign
 	written  int
 	objected time.Time // the latest objection, as its node recorded it
+	receipt  string    // of an objection through a door that tells no time
 }
 
 // drilledNode is a node that must refuse.
@@ -93,7 +95,8 @@ type drilledNode struct {
 	*connection
 }
 
-// door is a way in for objections. Objecting gives the time of record, once the objection is in force.
+// door is a way in for objections. Objecting gives the time of record, once the objection is in force; zero
+// where the door tells a receipt only, which the drill then has.
 type door struct {
 	name   string
 	clock  *drilledNode // whose clock the door goes by
@@ -133,6 +136,13 @@ func newDrill(f flags) (*drill, error) {
 			return nil, err
 		}
 		d.doors = append(d.doors, form)
+	}
+	for _, address := range f.texts("agi") {
+		exchange, err := d.newAGI(f, address)
+		if err != nil {
+			return nil, err
+		}
+		d.doors = append(d.doors, exchange)
 	}
 	return d, nil
 }
@@ -219,7 +229,10 @@ func (d *drill) through(ctx context.Context, door door) []drilledPath {
 	}
 	at, err := door.object(ctx, d)
 	w.answered(err)
-	watching.Wait()
+	watching.Wait() // before anything else is asked that could wait for the objection to settle
+	if err == nil && at.IsZero() {
+		at, err = d.recorded(ctx)
+	}
 	if err != nil {
 		return fail("no objection: " + err.Error())
 	}

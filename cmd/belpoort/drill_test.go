@@ -37,14 +37,18 @@ type drillShown struct {
 
 // An objection through any door of three nodes stops calls at all of them, and the canary has objected afterwards.
 func TestADrillOnThreeNodes(t *testing.T) {
-	c := startCluster(t, 3)
+	c := startCluster(t, 2)
+	exchange := freeAddress(t)
+	c.startNode("--agi", exchange)
 	n := c.nodes[0]
 	n.declareCanary()
 	metrics := filepath.Join(t.TempDir(), "belpoort.prom")
-	nodes := []string{"--node", c.nodes[0].grpc, "--node", c.nodes[1].grpc, "--node", c.nodes[2].grpc, "--form", "http://" + c.nodes[1].http}
+	nodes := []string{
+		"--node", c.nodes[0].grpc, "--node", c.nodes[1].grpc, "--node", c.nodes[2].grpc, "--form", "http://" + c.nodes[1].http, "--agi", exchange,
+	}
 	code, out := n.cli(append([]string{"drill", "--number", canaryNumber, "--json", "--metrics-file", metrics}, nodes...)...)
 	var shown drillShown
-	if err := json.Unmarshal([]byte(out), &shown); err != nil || code != exitOK || !shown.OK || !shown.LeftObjected || len(shown.Paths) != 12 {
+	if err := json.Unmarshal([]byte(out), &shown); err != nil || code != exitOK || !shown.OK || !shown.LeftObjected || len(shown.Paths) != 15 {
 		t.Fatalf("exit %d, %v\n%s", code, err, out)
 	}
 	for _, p := range shown.Paths {
@@ -54,7 +58,7 @@ func TestADrillOnThreeNodes(t *testing.T) {
 	}
 	text, err := os.ReadFile(metrics)
 	if err != nil || !strings.Contains(string(text), "belpoort_drill_broken_paths 0\n") ||
-		strings.Count(string(text), "belpoort_drill_refused_seconds{") != 12 || strings.Count(string(text), "belpoort_drill_path_ok{") != 12 || strings.Contains(string(text), canaryNumber[3:]) {
+		strings.Count(string(text), "belpoort_drill_refused_seconds{") != 15 || strings.Count(string(text), "belpoort_drill_path_ok{") != 15 || strings.Contains(string(text), canaryNumber[3:]) {
 		t.Errorf("metrics: %v\n%s", err, text)
 	}
 	for i, n := range c.nodes {
@@ -63,7 +67,7 @@ func TestADrillOnThreeNodes(t *testing.T) {
 		}
 	}
 	table := n.must(append([]string{"drill", "--number", canaryNumber}, nodes...)...) // again: the objection is lifted lawfully
-	if strings.Count(table, "  ok\n") != 12 || strings.Contains(table, canaryNumber[3:]) {
+	if strings.Count(table, "  ok\n") != 15 || strings.Contains(table, canaryNumber[3:]) {
 		t.Errorf("as a table:\n%s", table)
 	}
 	t.Log("\n" + table)
@@ -72,6 +76,9 @@ func TestADrillOnThreeNodes(t *testing.T) {
 	}
 	if code, out := n.cli("drill", "--number", canaryNumber, "--node", n.grpc, "--form", "http://"+freeAddress(t)); code != exitFailed || strings.Count(out, "BROKEN: no objection: ") != 1 {
 		t.Errorf("a form that is not there: exit %d\n%s", code, out)
+	}
+	if code, out := n.cli("drill", "--number", canaryNumber, "--node", n.grpc, "--agi", freeAddress(t)); code != exitFailed || strings.Count(out, "BROKEN: no objection: ") != 1 {
+		t.Errorf("an exchange's door that is not there: exit %d\n%s", code, out)
 	}
 	if answer, err := n.within(5*time.Second, canaryNumber); err != nil || !isObjected(answer) {
 		t.Errorf("after a drill that failed: %v, %v", answer, err)
@@ -135,6 +142,9 @@ func TestOnlyCanariesAreDrilled(t *testing.T) {
 		t.Errorf("exit %d\n%s", code, out)
 	}
 	if code, out := n.cli("drill", "--number", canaryNumber, "--form", "gate1:2358"); code != exitUsage || !strings.Contains(out, "--form") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	if code, out := n.cli("drill", "--number", canaryNumber, "--agi", "gate1"); code != exitUsage || !strings.Contains(out, "--agi") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
 }

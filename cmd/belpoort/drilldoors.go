@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -71,11 +72,15 @@ func (d *drill) postForm(ctx context.Context, client *http.Client, where, key st
 	return answer.RecordTime, nil
 }
 
-// unaddressed is an error of an HTTP client without the address, which the door's name has.
+// unaddressed is an error of a client without the address, which the door's name has.
 func unaddressed(err error) error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		return wrapped.Err
+	var asked *url.Error
+	if errors.As(err, &asked) {
+		err = asked.Err
+	}
+	var connected *net.OpError
+	if errors.As(err, &connected) {
+		err = connected.Err
 	}
 	return err
 }
