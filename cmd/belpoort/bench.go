@@ -30,6 +30,7 @@ that others use too, so the service runs in turns with bare gRPC servers that an
 
   allow, deny, mixed  CheckCall about callees who may be called, who may not, or both in the shares of --mix
   plain, json         the same question about callees who may be called, over HTTP/1.1: a plain check, and JSON
+  agi                 the same over FastAGI, a connection for each call, as Asterisk asks; with 256 callers at most
   echo                a server that only answers
   echo+fdatasync      one that first appends a record as large as a decision, with one fdatasync for all who wait
   echo+get            one that first gets a record from the Redis of --redis
@@ -71,6 +72,7 @@ func benchFlags(cmd *cobra.Command) {
 	address.DefValue, address.Usage = "", "measure the service that runs there (default: one started for the run)"
 	f.Bool("keep-facts", false, "with --address: agree that the generated facts stay in that service's ledger")
 	f.String("http-url", "", "with --address: where that service's doors over HTTP are, such as http://127.0.0.1:2358; for plain and json")
+	f.String("agi-address", "", "with --address: where that service serves FastAGI, such as 127.0.0.1:4573; for agi")
 	f.Int("pid", 0, "with --address: the service's process on this machine, to read its CPU time")
 	f.String("ledger", "", "URL of a PostgreSQL ledger, as of serve, for the service started for the run: an empty database, of no use afterwards")
 	f.String("redis", "", "URL of a Redis: also measure echo+get; a service started for the run, which then needs --ledger, uses it too")
@@ -97,6 +99,7 @@ type benchOptions struct {
 	address, plot string
 	ledger, redis string
 	http          string // base address of the doors of the service at address
+	agi           string // where it serves FastAGI
 	pid           int
 	folder        string
 	json          bool
@@ -112,7 +115,7 @@ func readBenchOptions(cmd *cobra.Command) (*benchOptions, error) {
 	}
 	o := &benchOptions{
 		population: population, seed: seed, address: f.text("address"), ledger: f.text("ledger"), redis: f.text("redis"), plot: f.text("plot"),
-		http: f.text("http-url"), pid: f.number("pid"), folder: f.text("folder"), json: f.flag("json"),
+		http: f.text("http-url"), agi: f.text("agi-address"), pid: f.number("pid"), folder: f.text("folder"), json: f.flag("json"),
 		plan: bench.Plan{
 			Loads: benchLoads(f), Connections: f.number("connections"), Rounds: f.number("rounds"), Duration: f.duration("duration"),
 			Timeout: f.duration("timeout"),
@@ -149,10 +152,10 @@ func benchLoads(f flags) []bench.Load {
 }
 
 func contestantNames(named []string, redis bool) ([]string, error) {
-	all := []string{bench.Allow, bench.Deny, bench.Mixed, bench.Plain, bench.JSON, bench.Echo, bench.EchoSync, bench.EchoGet}
+	all := []string{bench.Allow, bench.Deny, bench.Mixed, bench.Plain, bench.JSON, bench.AGI, bench.Echo, bench.EchoSync, bench.EchoGet}
 	if len(named) == 0 {
 		return slices.DeleteFunc(all, func(name string) bool {
-			return name == bench.Mixed || name == bench.Plain || name == bench.JSON || name == bench.EchoGet && !redis
+			return slices.Contains([]string{bench.Mixed, bench.Plain, bench.JSON, bench.AGI}, name) || name == bench.EchoGet && !redis
 		}), nil
 	}
 	for i, name := range named {
@@ -175,11 +178,11 @@ func (o *benchOptions) check(keepFacts bool) error {
 	if _, err := os.Stat(filepath.Dir(o.plot)); o.plot != "" && err != nil {
 		return fmt.Errorf("--plot: %w", err)
 	}
-	if o.address == "" && (keepFacts || o.pid != 0 || o.http != "") {
-		return errors.New("--keep-facts, --http-url and --pid belong to --address")
+	if o.address == "" && (keepFacts || o.pid != 0 || o.http != "" || o.agi != "") {
+		return errors.New("--keep-facts, --http-url, --agi-address and --pid belong to --address")
 	}
-	if o.address != "" && o.http == "" && o.overHTTP() {
-		return fmt.Errorf("--contestants: %s and %s need --http-url beside --address", bench.Plain, bench.JSON)
+	if err := o.checkDoors(); err != nil {
+		return err
 	}
 	if o.address != "" && o.ledger != "" {
 		return errors.New("--ledger is for a service started for the run, --address for one that runs already")
@@ -198,6 +201,19 @@ func (o *benchOptions) check(keepFacts bool) error {
 	}
 	return nil
 }
+
+// checkDoors says which address of a running service is missing.
+func (o *benchOptions) checkDoors() error {
+	if o.address != "" && o.http == "" && o.overHTTP() {
+		return fmt.Errorf("--contestants: %s and %s need --http-url beside --address", bench.Plain, bench.JSON)
+	}
+	if o.address != "" && o.agi == "" && o.overAGI() {
+		return fmt.Errorf("--contestants: %s needs --agi-address beside --address", bench.AGI)
+	}
+	return nil
+}
+
+func (o *benchOptions) overAGI() bool { return slices.Contains(o.contestants, bench.AGI) }
 
 func (o *benchOptions) overHTTP() bool {
 	return slices.Contains(o.contestants, bench.Plain) || slices.Contains(o.contestants, bench.JSON)
@@ -308,7 +324,7 @@ func (b *benchRun) describe(sizes bench.Sizes) {
 // openService connects to the running service, or to one that it starts, and gives the contestants that ask it.
 func (b *benchRun) openService() (*bench.Service, []bench.Contestant, error) {
 	f := flags{b.cmd.Flags()}
-	address, transport, pid, base := b.address, insecure.NewCredentials(), b.pid, b.http
+	address, transport, pid, base, agi := b.address, insecure.NewCredentials(), b.pid, b.http, b.agi
 	var key string
 	var err error
 	if b.address == "" {
@@ -321,7 +337,7 @@ func (b *benchRun) openService() (*bench.Service, []bench.Contestant, error) {
 		}
 		var started startedService
 		started, err = b.startService()
-		address, key, pid, base = started.Grpc, started.key, started.pid, "http://"+started.HTTP
+		address, key, pid, base, agi = started.Grpc, started.key, started.pid, "http://"+started.HTTP, started.AGI
 	} else {
 		b.report.Service = "running at " + b.address
 		if key, err = readKey(f); err == nil {
@@ -355,6 +371,7 @@ func (b *benchRun) openService() (*bench.Service, []bench.Contestant, error) {
 		}
 		all = append(all, service.Doors(strings.TrimSuffix(base, "/"), key, config, cpu)...)
 	}
+	all = append(all, service.Exchange(agi, key, cpu))
 	contestants := slices.DeleteFunc(all, func(c bench.Contestant) bool { return !slices.Contains(b.contestants, c.Name) })
 	return service, contestants, nil
 }
@@ -414,6 +431,9 @@ func benchRefused(err error) error {
 // serveFlags are those of a service that is started to be measured, besides its folder and addresses.
 func (b *benchRun) serveFlags() []string {
 	more := []string{"--allow-window", "0"} // few callees are asked about often; each time is a call of its own
+	if b.overAGI() {
+		more = append(more, "--agi", "127.0.0.1:0")
+	}
 	if b.ledger != "" {
 		more = append(more, "--ledger", b.ledger)
 	}
@@ -425,9 +445,9 @@ func (b *benchRun) serveFlags() []string {
 
 // startedService is a service that was started to be measured.
 type startedService struct {
-	Msg, Grpc, HTTP string
-	key             string
-	pid             int
+	Msg, Grpc, HTTP, AGI string
+	key                  string
+	pid                  int
 }
 
 func (b *benchRun) startService() (s startedService, err error) {

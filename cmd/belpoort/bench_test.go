@@ -231,3 +231,28 @@ func TestBenchMeasuresTheDoorsOverHTTP(t *testing.T) {
 		t.Errorf("exit %d: %s%s", code, out, said)
 	}
 }
+
+func TestBenchMeasuresFastAGI(t *testing.T) {
+	code, out, said := benchCLI(t, "--json", "--callers", "4", "--rate", "100", "--contestants", "allow,agi")
+	if code != exitOK {
+		t.Fatalf("exit %d: %s%s", code, out, said)
+	}
+	checkReport(t, out, 2, bench.Allow, bench.AGI)
+	if code, out, said := benchCLI(t, "--address", "127.0.0.1:1", "--keep-facts", "--contestants", "agi"); code != exitUsage || !strings.Contains(out+said, "--agi-address") {
+		t.Errorf("exit %d: %s%s", code, out, said)
+	}
+}
+
+// At a running service too, where a door that is shut makes every call an error.
+func TestBenchMeasuresTheFastAGIOfARunningService(t *testing.T) {
+	p, agi := stockedWithAGI(t)
+	running := []string{"--address", p.grpc, "--data", p.data, "--keep-facts", "--pid", strconv.Itoa(p.cmd.Process.Pid), "--callers", "4", "--rate", "0", "--json", "--contestants", "agi"}
+	code, out, said := benchCLI(t, append(running, "--agi-address", agi)...)
+	if code != exitOK {
+		t.Fatalf("exit %d: %s%s", code, out, said)
+	}
+	checkReport(t, out, 1, bench.AGI)
+	if code, _, said := benchCLI(t, append(running, "--agi-address", p.grpc)...); code != exitFailed || !strings.Contains(said, "FastAGI") {
+		t.Errorf("another door than FastAGI: exit %d: %s", code, said)
+	}
+}

@@ -20,6 +20,7 @@ type exchangeDoor struct {
 	from    []netip.Prefix
 	listen  net.Listener
 	door    *agi.Door
+	serving string // where; "" where it is shut
 }
 
 // exchangeOptions reads the flags of FastAGI.
@@ -67,7 +68,7 @@ func (x *exchangeDoor) serve(s *server.Server, names *doors.Names, log *zap.Logg
 	}
 	listen := x.listen
 	x.door, x.listen = door, nil // the door closes it
-	log.Info("serving FastAGI", zap.Stringer("agi", listen.Addr()))
+	x.serving = listen.Addr().String()
 	go func() {
 		if err := door.Serve(listen); err != nil {
 			log.Error("FastAGI is no longer served", zap.Error(err))

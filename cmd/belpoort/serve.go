@@ -73,7 +73,7 @@ func serve(cmd *cobra.Command) error {
 	if err != nil {
 		return exit(exitFailed, err)
 	}
-	o.log.Info("serving", zap.Stringer("grpc", n.addr()), zap.String("http", n.doors.address()), zap.Stringer("ops", n.opsAddr()), zap.String("data", string(o.data)),
+	o.log.Info("serving", zap.Stringer("grpc", n.addr()), zap.String("http", n.doors.address()), zap.String("agi", n.exchange.serving), zap.Stringer("ops", n.opsAddr()), zap.String("data", string(o.data)),
 		zap.Bool("tls", o.certificate != ""), zap.String("version", version))
 	if o.certificate == "" {
 		o.log.Info("TLS is off: numbers and keys travel in the clear between client and service")

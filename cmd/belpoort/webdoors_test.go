@@ -114,8 +114,13 @@ const refusedNumber = "+31612345679"
 func openedDoors(t testing.TB) (*process, *visitor) {
 	t.Helper()
 	p := stocked(t)
-	p.must("object", refusedNumber, "--organisation", "voltwerk", "--via", "IVR")
+	p.mustObject()
 	return p, p.visitor()
+}
+
+func (p *process) mustObject() {
+	p.t.Helper()
+	p.must("object", refusedNumber, "--organisation", "voltwerk", "--via", "IVR")
 }
 
 // decisions are those kept of a callee, once there are so many.
@@ -134,7 +139,7 @@ func (p *process) decisionsOf(number string, want int) []*belpoortv1.Decision {
 }
 
 // doorsToCheck ask the same question, and tell verdict, reason and decision.
-func (p *process) doorsToCheck(v *visitor) map[string]func(number string) (verdict, reason, decision string) {
+func (p *process) doorsToCheck(v *visitor, agi string) map[string]func(number string) (verdict, reason, decision string) {
 	question := func(number string) []string {
 		return []string{"phone_number", number, "campaign_id", "volt", "callerid", shownNumber}
 	}
@@ -161,15 +166,21 @@ func (p *process) doorsToCheck(v *visitor) map[string]func(number string) (verdi
 		"plain POST": func(number string) (string, string, string) {
 			return headers(v.post("/v1/check/plain", question(number)...))
 		},
+		"FastAGI": func(number string) (string, string, string) {
+			said := rings(p.t, agi, "check", checkArguments(p, number)...).talk()
+			return said["BELPOORT_VERDICT"], said["BELPOORT_REASON"], said["BELPOORT_DECISION"]
+		},
 	}
 }
 
 // The same question through each door: the same decision, one decision id, one entry in the journal.
 func TestOneQuestionAtEveryDoor(t *testing.T) {
-	p, v := openedDoors(t)
+	p, agi := stockedWithAGI(t)
+	p.mustObject()
+	v := p.visitor()
 	for number, want := range map[string]string{allowedNumber: "ALLOW OK_CONSENT", refusedNumber: "DENY OBJECTED"} {
 		ids := map[string]string{}
-		for door, ask := range p.doorsToCheck(v) {
+		for door, ask := range p.doorsToCheck(v, agi) {
 			verdict, reason, id := ask(number)
 			if verdict+" "+reason != want || len(id) != 32 || ids[id] != "" {
 				t.Errorf("%s: %s %s, decision %q; want %s and a decision of its own", door, verdict, reason, id, want)
@@ -191,7 +202,10 @@ func TestOneQuestionAtEveryDoor(t *testing.T) {
 		}
 	}
 	_, metrics := get(p.ops, "/metrics")
-	for _, line := range []string{`{door="grpc",verdict="ALLOW"} 1`, `{door="json",verdict="DENY"} 1`, `{door="plain",verdict="ALLOW"} 2`} {
+	for _, line := range []string{
+		`{door="grpc",verdict="ALLOW"} 1`, `{door="json",verdict="DENY"} 1`, `{door="plain",verdict="ALLOW"} 2`,
+		`{door="agi",verdict="ALLOW"} 1`, `{door="agi",verdict="DENY"} 1`,
+	} {
 		if !strings.Contains(metrics, "belpoort_checks_total"+line+"\n") {
 			t.Errorf("the metrics lack %s", line)
 		}
