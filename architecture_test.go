@@ -123,7 +123,7 @@ var rooms = []room{
 		path:    "loader",
 		imports: []string{"ledger", "cache", "callerid", "eligibility", "telephony", "proto/belpoort/v1", "record"},
 		libraries: []string{
-			"github.com/jackc/pgx/v5", "github.com/klauspost/compress/zstd", "github.com/parquet-go/parquet-go", "go.yaml.in/yaml/v3",
+			"github.com/klauspost/compress/zstd", "github.com/parquet-go/parquet-go", "go.yaml.in/yaml/v3",
 			"golang.org/x/text", "google.golang.org/protobuf",
 		},
 		because: "files go into the ledger and warm the cache; it serves nobody",
@@ -198,7 +198,7 @@ var rooms = []room{
 		},
 		inTests: []string{"client", "disktest", "rig"},
 		libraries: []string{
-			"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/vbauerster/mpb/v8", "go.uber.org/zap", "go.yaml.in/yaml/v3",
+			"github.com/spf13/cobra", "github.com/spf13/pflag", "go.uber.org/zap", "go.yaml.in/yaml/v3",
 			"google.golang.org/grpc", "google.golang.org/protobuf",
 		},
 		because: "one place wires all rooms",

@@ -32,9 +32,6 @@ const (
 // TestImageRunsTheStaticBinary goes the Dockerfile's way without a container engine: the build context less what
 // .dockerignore holds back, the same script, and then the entry point as the image's user in the image's root.
 func TestImageRunsTheStaticBinary(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the whole binary")
-	}
 	scratch := t.TempDir()
 	buildContext, rootfs := filepath.Join(scratch, "context"), filepath.Join(scratch, "rootfs")
 	copyBuildContext(t, buildContext)

@@ -12,7 +12,7 @@ import (
 const notRunFile = "BELPOORT_TEST_NOT_RUN"
 
 // NotRun skips the test, and says so on the standard error and in the file that BELPOORT_TEST_NOT_RUN names.
-func NotRun(t *testing.T, why string) {
+func NotRun(t testing.TB, why string) {
 	t.Helper()
 	line := fmt.Sprintf("NOT RUN: %s %s: %s\n", strings.TrimSuffix(filepath.Base(os.Args[0]), ".test"), t.Name(), why)
 	fmt.Fprint(os.Stderr, line)

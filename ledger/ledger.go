@@ -174,6 +174,19 @@ func (v VerifyReport) OK() bool { return v.Problem == "" }
 // Ledger is the durable record. All methods may be called concurrently. A read that meets a payload other than the one
 // that was written fails with ErrCorrupt.
 type Ledger interface {
+	Facts
+	Decisions
+	Metadata
+
+	// Verify walks the whole ledger. A wrong ledger is a report, not an error; an error means that the walk could
+	// not be finished.
+	Verify(ctx context.Context) (VerifyReport, error)
+	// Close finishes the writes under way and releases the ledger. Everything afterwards is ErrUnavailable.
+	Close() error
+}
+
+// Facts is the ledger of facts: a chain in order of commits.
+type Facts interface {
 	// Append records all facts in one transaction, or none. New facts get consecutive positions, in commit order,
 	// from 1 and without gaps. A fact whose request key is known with the same callee, kind and payload is answered
 	// with the first one's position and Repeated; with other content the whole call fails with ErrRequestReused in a
@@ -209,7 +222,10 @@ type Ledger interface {
 	Head(ctx context.Context) (uint64, error)
 	// SealedNumber gives the sealed number kept for a callee, or ErrNotFound.
 	SealedNumber(ctx context.Context, callee eligibility.CalleeToken) ([]byte, error)
+}
 
+// Decisions is what the journals of all nodes have shipped.
+type Decisions interface {
 	// Place is how far the decisions of a journal (source) have been shipped; 0 for an unknown one.
 	Place(ctx context.Context, source string) (uint64, error)
 	// ShipDecisions records the decisions a journal holds between two of its places, and moves its place from one
@@ -232,17 +248,14 @@ type Ledger interface {
 	// AllowedFrom gives a number for AllowedAfter: every ALLOW decided at or after t, whether it has reached the ledger
 	// already or not, is numbered above it.
 	AllowedFrom(ctx context.Context, t time.Time) (after uint64, err error)
+}
 
+// Metadata says which ledger this is, and keeps what is set once for it.
+type Metadata interface {
 	// DeploymentID is drawn at random when the ledger is created and never changes.
 	DeploymentID(ctx context.Context) ([16]byte, error)
 	// Meta gives the value of a metadata key, or ErrNotFound.
 	Meta(ctx context.Context, key string) ([]byte, error)
 	// SetMeta sets a metadata key that is not set yet, and gives the value that now stands: the first one set.
 	SetMeta(ctx context.Context, key string, value []byte) ([]byte, error)
-
-	// Verify walks the whole ledger. A wrong ledger is a report, not an error; an error means that the walk could
-	// not be finished.
-	Verify(ctx context.Context) (VerifyReport, error)
-	// Close finishes the writes under way and releases the ledger. Everything afterwards is ErrUnavailable.
-	Close() error
 }

@@ -121,14 +121,14 @@ func (r *Report) unseen(d *ledger.Decision, m *belpoortv1.Decision, entries []le
 			return
 		}
 		if revokes(&fact, m.GetOrganisation()) {
-			r.find(d, fmt.Sprintf("it did not see the objection or withdrawal at position %d, recorded %v before",
+			r.find(d, fmt.Sprintf("it did not see the objection, withdrawal or erasure at position %d, recorded %v before",
 				e.Position, d.Time.Sub(e.RecordTime).Round(time.Millisecond)))
 			return
 		}
 	}
 }
 
-// revokes reports a fact that takes an organisation's leave to call away as a whole.
+// revokes reports a fact that takes an organisation's leave to call away as a whole; an erasure takes everybody's.
 func revokes(f *eligibility.Fact, organisation string) bool {
 	switch {
 	case f.Objection != nil:
@@ -136,7 +136,7 @@ func revokes(f *eligibility.Fact, organisation string) bool {
 	case f.Withdrawal != nil:
 		return f.Withdrawal.Organisation == organisation
 	default:
-		return false
+		return f.Erasure != nil
 	}
 }
 

@@ -53,6 +53,11 @@ func TestEveryUnsupportedAllowIsFound(t *testing.T) {
 	put("other's", objection("other", eligibility.ScopeOrganisation))
 	put("of a product", objection("acme", eligibility.ScopeProduct))
 	put("ours", objection("acme", eligibility.ScopeOrganisation))
+	erased := noon.Add(2 * time.Hour)
+	objected := now
+	now = erased
+	put("erasure", eligibility.Fact{Erasure: &eligibility.Erasure{At: erased, Client: "compliance"}})
+	now = objected
 	const seen, last = 1, 4
 	good := allow{basis: belpoortv1.Reason_REASON_OK_CONSENT, evidence: 1, position: seen, at: noon.Add(30 * time.Second)}
 	cases := []struct {
@@ -64,11 +69,12 @@ func TestEveryUnsupportedAllowIsFound(t *testing.T) {
 		{"while it settles", func(a *allow) { a.at = now.Add(2 * time.Second) }, ""},
 		{"another organisation's", func(a *allow) { a.organisation, a.at = "third", now.Add(time.Hour) }, ""},
 		{"that saw it", func(a *allow) { a.position, a.at = last, now.Add(time.Hour) }, ""},
-		{"against it", func(a *allow) { a.at = now.Add(4 * time.Second) }, "objection or withdrawal at position 4, recorded 4s before"},
+		{"against it", func(a *allow) { a.at = now.Add(4 * time.Second) }, "objection, withdrawal or erasure at position 4, recorded 4s before"},
+		{"against the erasure", func(a *allow) { a.position, a.at = last, erased.Add(4*time.Second) }, "erasure at position 5, recorded 4s before"},
 		{"without a basis", func(a *allow) { a.basis = 0 }, "no basis"},
 		{"with invented evidence", func(a *allow) { a.evidence = 99 }, "position 99"},
 		{"with evidence of later", func(a *allow) { a.evidence = 2 }, "position 2"},
-		{"from the future", func(a *allow) { a.position = 100 }, "the ledger ends at 4"},
+		{"from the future", func(a *allow) { a.position = 100 }, "the ledger ends at 5"},
 		{"of another id", func(a *allow) { a.wrongID = true }, "not the decision"},
 	}
 	var decisions []ledger.Decision

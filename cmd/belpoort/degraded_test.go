@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/belpoort/belpoort/disktest"
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
 	"github.com/belpoort/belpoort/server"
 )
@@ -442,7 +443,7 @@ func (n *clusterNode) onSmallDisk() {
 	case err := <-n.exited:
 		n.exited <- err
 		if text := n.log.String(); strings.Contains(text, cannotMount) {
-			n.t.Skip("SKIPPED, NOT TESTED: a full disk:", text)
+			disktest.NotRun(n.t, "a full disk: "+text)
 		}
 	case <-time.After(time.Second):
 	}

@@ -38,6 +38,7 @@ func listenIn(through *rig.Proxy, key string) func() string {
 	}
 }
 
+// TestRecordAConversationWithAsterisk writes what TestAConversationAsAsteriskHeldIt says again. It needs a real Asterisk, so it runs on demand.
 func TestRecordAConversationWithAsterisk(t *testing.T) {
 	if !*recordAsterisk {
 		t.Skip("only with -record-asterisk: it writes " + transcriptFile)
