@@ -59,13 +59,12 @@ func (g *Gate) Check(ctx context.Context, key string, f Fields) (*Answer, error)
 	if err != nil {
 		return nil, err
 	}
-	var trailer metadata.MD
-	answer, err := g.gatekeeper.CheckCall(g.as(ctx, key), request, grpc.Trailer(&trailer))
+	answer, err := g.gatekeeper.CheckCall(g.as(ctx, key), request)
 	if err != nil && mutantErrorAllows {
 		return &Answer{Verdict: "ALLOW", Permit: "-"}, nil
 	}
 	if err != nil {
-		return nil, TroubleOf(err, trailer)
+		return nil, TroubleOf(err)
 	}
 	return answerOf(answer, time.Now())
 }

@@ -7,9 +7,7 @@ import (
 	"encoding/hex"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
@@ -30,15 +28,14 @@ func (g *Gate) Object(ctx context.Context, key string, f Fields) (*Objected, err
 	if err != nil {
 		return nil, err
 	}
-	var trailer metadata.MD
-	answer, err := g.objections.RegisterObjection(g.as(ctx, key), request, grpc.Trailer(&trailer))
+	answer, err := g.objections.RegisterObjection(g.as(ctx, key), request)
 	if status.Code(err) == codes.AlreadyExists && f[RequestID] == "" {
 		// Two switches may give two calls one id: then this is another objection, and one too many harms nobody.
 		request.RequestId = newRequestID()
-		answer, err = g.objections.RegisterObjection(g.as(ctx, key), request, grpc.Trailer(&trailer))
+		answer, err = g.objections.RegisterObjection(g.as(ctx, key), request)
 	}
 	if err != nil {
-		return nil, TroubleOf(err, trailer)
+		return nil, TroubleOf(err)
 	}
 	return objectedOf(answer.GetReceipt(), answer.GetState(), answer.GetRecordTime().AsTime())
 }
@@ -124,14 +121,13 @@ func (g *Gate) Offer(ctx context.Context, key string, f Fields) (*Offered, error
 	if err != nil {
 		return nil, err
 	}
-	var trailer metadata.MD
-	answer, err := g.objections.RecordObjectionOffer(g.as(ctx, key), request, grpc.Trailer(&trailer))
-	if _, number, _ := f.theirs(); err != nil && request.GetCallId() != "" && number != "" && TroubleOf(err, nil).Reason == reasonCallUnknown {
+	answer, err := g.objections.RecordObjectionOffer(g.as(ctx, key), request)
+	if _, number, _ := f.theirs(); err != nil && request.GetCallId() != "" && number != "" && TroubleOf(err).Reason == reasonCallUnknown {
 		request.CallId, request.Callee = "", number
-		answer, err = g.objections.RecordObjectionOffer(g.as(ctx, key), request, grpc.Trailer(&trailer))
+		answer, err = g.objections.RecordObjectionOffer(g.as(ctx, key), request)
 	}
 	if err != nil {
-		return nil, TroubleOf(err, trailer)
+		return nil, TroubleOf(err)
 	}
 	return offeredOf(answer, time.Now())
 }

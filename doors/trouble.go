@@ -2,11 +2,9 @@ package doors
 
 import (
 	"math"
-	"strconv"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -42,21 +40,21 @@ var onTheWay = map[codes.Code]string{
 	codes.Internal: ReasonUnanswered, codes.Unknown: ReasonUnanswered,
 }
 
-// TroubleOf reads what the service answered instead of an answer. trailer may be nil.
-func TroubleOf(err error, trailer metadata.MD) *Trouble {
+// TroubleOf reads what the service answered instead of an answer.
+func TroubleOf(err error) *Trouble {
 	s := status.Convert(err)
 	t := &Trouble{Code: s.Code(), Reason: s.Code().String(), Sentence: s.Message()}
 	if reason, ok := onTheWay[t.Code]; ok {
 		t.Reason = reason
 	}
 	for _, detail := range s.Details() {
-		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == domain {
-			t.Reason, t.Field = info.GetReason(), info.GetMetadata()["field"]
-		}
-	}
-	if pushback := trailer.Get("grpc-retry-pushback-ms"); len(pushback) == 1 {
-		if ms, err := strconv.ParseUint(pushback[0], 10, 31); err == nil {
-			t.RetryAfter = int64(math.Ceil(float64(ms) / 1000))
+		switch detail := detail.(type) {
+		case *errdetails.ErrorInfo:
+			if detail.GetDomain() == domain {
+				t.Reason, t.Field = detail.GetReason(), detail.GetMetadata()["field"]
+			}
+		case *errdetails.RetryInfo:
+			t.RetryAfter = int64(math.Ceil(detail.GetRetryDelay().AsDuration().Seconds()))
 		}
 	}
 	return t

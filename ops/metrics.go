@@ -28,7 +28,8 @@ type Stage int
 
 // The stages of a check.
 const (
-	StageCache Stage = iota
+	StageWait Stage = iota // for a turn to compute
+	StageCache
 	StageLedger
 	StageDecide
 	StageJournal
@@ -36,7 +37,7 @@ const (
 	stages
 )
 
-var stageNames = [stages]string{"cache", "ledger", "decide", "journal", "fence"}
+var stageNames = [stages]string{"wait", "cache", "ledger", "decide", "journal", "fence"}
 
 // Dialers wait 20 to 50 milliseconds; native histograms stand beside these buckets for those who scrape them.
 var latencyBuckets = []float64{

@@ -9,9 +9,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/belpoort/belpoort/eligibility"
@@ -33,20 +31,19 @@ type gatekeeper struct {
 // CheckCall decides one call, once however often its client asks. Whatever goes wrong is an error, and never an ALLOW.
 func (g *gatekeeper) CheckCall(ctx context.Context, req *belpoortv1.CheckCallRequest) (*belpoortv1.CheckCallResponse, error) {
 	s := g.s
-	came := arrival{at: time.Now(), issued: s.clock(), uptime: s.uptime()}
+	came := arrival{at: arrivedAt(ctx, time.Now()), issued: s.clock(), uptime: s.uptime()}
 	if !s.proven.Load() {
 		return nil, fail(codes.Unavailable, ReasonNotServing, "the service is not ready")
 	}
 	if err := s.withinRate(ctx, came.uptime); err != nil {
 		return nil, err
 	}
-	select {
-	case s.checks <- struct{}{}:
-		defer func() { <-s.checks }()
-	default:
-		return nil, s.shed(ctx)
+	seat, err := s.admit(ctx, came)
+	if err != nil {
+		return nil, err
 	}
-	turn, err := s.repeats.take(ctx, req, came.uptime)
+	defer seat.leave()
+	turn, err := s.repeats.take(ctx, req, came.uptime, seat)
 	if err != nil {
 		return nil, err
 	}
@@ -54,25 +51,27 @@ func (g *gatekeeper) CheckCall(ctx context.Context, req *belpoortv1.CheckCallReq
 	if again := s.answerAgain(turn); again != nil {
 		return again, nil
 	}
-	return s.checkCall(ctx, req, came, turn)
+	return s.checkCall(ctx, req, came, seat, turn)
 }
 
 // arrival is when a check came in.
 type arrival struct {
-	at     time.Time     // for its duration
+	at     time.Time     // when its header had been read: for its duration
 	issued time.Time     // by the clock: what its permit counts from
 	uptime time.Duration // by the clock that nobody sets
 }
 
 // checkCall decides a call that was not decided before, again and again while facts about its callee come in.
 func (s *Server) checkCall(
-	ctx context.Context, req *belpoortv1.CheckCallRequest, came arrival, turn *asked,
+	ctx context.Context, req *belpoortv1.CheckCallRequest, came arrival, seat *admitted, turn *asked,
 ) (*belpoortv1.CheckCallResponse, error) {
 	for range maxRounds {
+		seat.compute()
 		q, err := s.question(ctx, req)
 		if err != nil {
 			return nil, err
 		}
+		q.seat = seat
 		k, err := s.known(ctx, q)
 		if err != nil {
 			k = s.knownHere(q, err)
@@ -130,17 +129,6 @@ func (s *Server) permitFor(q *question, m *belpoortv1.Decision, issued time.Time
 	return token, nil
 }
 
-// pushback is how long a client that retries should wait when there are too many checks, in milliseconds.
-const pushback = "250"
-
-// shed refuses a check at once rather than late: what waits too long is of no use to a dialer. Objections have places of
-// their own.
-func (s *Server) shed(ctx context.Context) error {
-	s.metrics.Shed()
-	_ = grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", pushback)) // a hint
-	return fail(codes.ResourceExhausted, ReasonOverloaded, "too many calls are being checked at this moment")
-}
-
 // question is a check after validation: one call, under one catalogue and one law.
 type question struct {
 	call      eligibility.Call
@@ -150,7 +138,8 @@ type question struct {
 	requestID string
 	callID    string
 	dryRun    bool
-	hold      Hold      // zero for a dry run
+	hold      Hold // zero for a dry run
+	seat      *admitted
 	at        time.Time // the instant that a screening asks about; zero: now
 }
 
@@ -315,6 +304,7 @@ func (s *Server) journalDecision(ctx context.Context, q *question, m *belpoortv1
 		s.noteJournalled(seq)
 		return nil
 	}
+	q.seat.pause()
 	seq, err := s.journal.Append(ctx, payload)
 	if err != nil {
 		return unavailable(ReasonJournalUnavailable, "the journal", err)

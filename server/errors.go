@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/belpoort/belpoort/record"
 )
@@ -84,6 +85,9 @@ func (f *failure) GRPCStatus() *status.Status {
 		details = append(details, protoadapt.MessageV1Of(&errdetails.BadRequest{
 			FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: f.field, Description: f.sentence, Reason: f.reason}},
 		}))
+	}
+	if f.reason == ReasonOverloaded || f.reason == ReasonRateLimited {
+		details = append(details, protoadapt.MessageV1Of(&errdetails.RetryInfo{RetryDelay: durationpb.New(pushback)}))
 	}
 	plain := status.New(f.code, f.sentence)
 	detailed, err := plain.WithDetails(details...)

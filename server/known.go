@@ -48,6 +48,8 @@ func (s *Server) known(ctx context.Context, q *question) (known, error) {
 		return k, nil
 	}
 	s.metrics.CacheMiss()
+	q.seat.pause()
+	defer q.seat.compute()
 	var err error
 	if k.e, err = s.readLedger(ctx, q.token, s.facts.read); err != nil {
 		return known{}, err
@@ -62,6 +64,10 @@ func (s *Server) knownHere(q *question, because error) known {
 }
 
 func (s *Server) look(ctx context.Context, q *question) Looked {
+	if s.remoteCache {
+		q.seat.pause()
+		defer q.seat.compute()
+	}
 	began := time.Now()
 	looked := s.cache.Look(ctx, q.token, q.hold)
 	s.metrics.Took(ops.StageCache, time.Since(began))
@@ -83,6 +89,8 @@ func (s *Server) readLedger(
 // in what it finds. An old record from the cache may still refuse.
 func (s *Server) withoutLease(ctx context.Context, q *question, k known) (known, error) {
 	s.metrics.WithoutLease()
+	q.seat.pause()
+	defer q.seat.compute()
 	e, err := s.readDirectly(ctx, q.token)
 	switch {
 	case err == nil:

@@ -5,9 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 )
 
 // maxRate bounds a key's rate, in checks a second.
@@ -44,6 +42,6 @@ func (s *Server) withinRate(ctx context.Context, now time.Duration) error {
 		return nil
 	}
 	s.metrics.RateLimited()
-	_ = grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", pushback)) // a hint
+	askToWait(ctx)
 	return fail(codes.ResourceExhausted, ReasonRateLimited, "this key asks more checks a second than it may")
 }

@@ -50,7 +50,7 @@ func newRepeats() *repeats {
 
 // take returns when it is the caller's turn to decide a question; the caller ends it. It gives nil for a question that is
 // not told apart from others.
-func (r *repeats) take(ctx context.Context, req *belpoortv1.CheckCallRequest, now time.Duration) (*asked, error) {
+func (r *repeats) take(ctx context.Context, req *belpoortv1.CheckCallRequest, now time.Duration, seat *admitted) (*asked, error) {
 	if req.GetRequestId() == "" || req.GetDryRun() || mutantRepeatDecided {
 		return nil, nil
 	}
@@ -65,6 +65,13 @@ func (r *repeats) take(ctx context.Context, req *belpoortv1.CheckCallRequest, no
 	q := r.find([sha256.Size]byte(h.Sum(nil)), now)
 	if q == nil {
 		return nil, nil
+	}
+	select {
+	case q.turn <- struct{}{}:
+		return q, nil
+	default:
+		seat.pause()
+		defer seat.compute()
 	}
 	select {
 	case q.turn <- struct{}{}:

@@ -185,13 +185,13 @@ func TestRepeatsAreForgotten(t *testing.T) {
 	r := newRepeats()
 	ctx := context.WithValue(t.Context(), clientKey{}, &client{id: "d"})
 	for i := range maxAsked + 10 {
-		q, err := r.take(ctx, asking(fmt.Sprint(i)), 0)
+		q, err := r.take(ctx, asking(fmt.Sprint(i)), 0, nil)
 		if err != nil || (q == nil) != (i >= maxAsked) {
 			t.Fatalf("question %d: %v, %v", i, q, err)
 		}
 	}
 	for turn := time.Duration(1); turn <= 2; turn++ {
-		q, err := r.take(ctx, asking("late"), turn*(validFor+1))
+		q, err := r.take(ctx, asking("late"), turn*(validFor+1), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

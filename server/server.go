@@ -62,6 +62,11 @@ type Config struct {
 	LedgerReads int
 	// Checks bounds how many calls are checked at the same time; optional: 128 for each core. Others are refused at once.
 	Checks int
+	// Patience is how old a check may be when its turn to compute comes, while more than half of the places are taken;
+	// optional: 25 ms.
+	Patience time.Duration
+	// RemoteCache says that Cache asks another process, so that a check waits for it.
+	RemoteCache bool
 	// AllowWindow is how long an ALLOW keeps its callee from being allowed to another call; optional: not at all.
 	AllowWindow time.Duration
 	// ScreenedPerHour bounds how many numbers one credential may screen in an hour; optional: not at all.
@@ -101,14 +106,17 @@ func (c *Config) check() error {
 			return fmt.Errorf("server: Config.%s is missing", name)
 		}
 	}
-	if c.LedgerReads < 0 || c.Checks < 0 || c.ScreenedPerHour < 0 || c.WarmedPerSecond < 0 {
-		return errors.New("server: Config.LedgerReads, Checks, ScreenedPerHour or WarmedPerSecond is negative")
+	if c.LedgerReads < 0 || c.Checks < 0 || c.Patience < 0 || c.ScreenedPerHour < 0 || c.WarmedPerSecond < 0 {
+		return errors.New("server: Config.LedgerReads, Checks, Patience, ScreenedPerHour or WarmedPerSecond is negative")
 	}
 	if c.WarmedPerSecond == 0 {
 		c.WarmedPerSecond = 20_000
 	}
 	if c.Checks == 0 {
 		c.Checks = 128 * runtime.GOMAXPROCS(0)
+	}
+	if c.Patience == 0 {
+		c.Patience = 25 * time.Millisecond
 	}
 	if c.LedgerReads == 0 {
 		c.LedgerReads = 256
@@ -147,6 +155,7 @@ type Server struct {
 	parseLaw  func(name string, data []byte) (*eligibility.Law, error)
 
 	allowWindow time.Duration
+	remoteCache bool
 
 	debts        *debts
 	stopWatching context.CancelFunc
@@ -156,8 +165,9 @@ type Server struct {
 	applying sync.Mutex // one catalogue at a time
 	// journalled is the last sequence number that this process knows the journal to have given.
 	journalled atomic.Uint64
-	complained atomic.Int64  // when overload was last written down, in Unix seconds
-	checks     chan struct{} // a place for each check under way
+	complained atomic.Int64 // when overload was last written down, in Unix seconds
+	admission  *admission
+	full       error         // the answer to a check that finds no place
 	writes     chan struct{} // a place for each write under way
 	rates      rates
 	writing    sync.WaitGroup
@@ -200,7 +210,7 @@ func New(c Config) (*Server, error) {
 		appender: c.Appender, eraser: c.Eraser, decisions: c.Decisions, cache: c.Cache, attempts: c.Attempts, floors: c.Floors, lease: c.Lease, permits: c.Permits,
 		journal: c.Journal, pending: newPendingObjections(c.Pending), repeats: newRepeats(), uptime: c.Uptime, allowWindow: c.AllowWindow,
 		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, clock: c.Clock, parseLaw: c.ParseLaw,
-		checks: make(chan struct{}, c.Checks), writes: make(chan struct{}, maxWrites), rates: rates{due: map[string]time.Duration{}}, health: health.NewServer(), served: make(chan error, 1),
+		admission: newAdmission(c.Checks, c.Patience), full: tooMany().GRPCStatus().Err(), remoteCache: c.RemoteCache, writes: make(chan struct{}, maxWrites), rates: rates{due: map[string]time.Duration{}}, health: health.NewServer(), served: make(chan error, 1),
 		ending: make(chan struct{}), screenings: newScreenings(c.ScreenedPerHour, c.WarmedPerSecond),
 	}
 	s.facts.panicked = s.panicked
@@ -246,6 +256,7 @@ func (s *Server) handling() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.NumStreamWorkers(uint32(4 * runtime.GOMAXPROCS(0))),
 		grpc.WaitForHandlers(true),
+		grpc.InTapHandle(s.onHeader),
 		grpc.UnaryInterceptor(s.unary),
 		grpc.StreamInterceptor(s.stream),
 	}
@@ -303,7 +314,7 @@ func (s *Server) showHealth() {
 }
 
 // UnderWay counts the checks and the writes under way.
-func (s *Server) UnderWay() (checks, writes int) { return len(s.checks), len(s.writes) }
+func (s *Server) UnderWay() (checks, writes int) { return len(s.admission.places), len(s.writes) }
 
 // LedgerAway reports that the ledger has failed so often in a row that it is left alone for a moment.
 func (s *Server) LedgerAway() bool { return s.facts.away() }

@@ -266,9 +266,18 @@ func comesTrue(t testing.TB, within time.Duration, what string, is func() bool) 
 // soak is how long a long test runs, by SOAK; without it the test is skipped.
 func soak(t *testing.T) time.Duration {
 	t.Helper()
+	if os.Getenv("SOAK") == "" {
+		t.Skip("a long test: set SOAK to a duration, such as 10m")
+	}
+	return soakOr(t, 0)
+}
+
+// soakOr is how long a test runs, by SOAK, and otherwise.
+func soakOr(t *testing.T, otherwise time.Duration) time.Duration {
+	t.Helper()
 	text := os.Getenv("SOAK")
 	if text == "" {
-		t.Skip("a long test: set SOAK to a duration, such as 10m")
+		return otherwise
 	}
 	length, err := time.ParseDuration(text)
 	if err != nil {

@@ -197,30 +197,3 @@ func TestHedgesAreCapped(t *testing.T) {
 		t.Error("a slow node was never hedged")
 	}
 }
-
-// T15: half of the checks fail, all are delayed, and every client repeats what it may: the service is asked little more
-// than it would be without repeats, and afterwards all is as before.
-func TestT15SlowAndRetry(t *testing.T) {
-	p := stocked(t)
-	first, second := p.crossroads(), p.crossroads()
-	const deadline = 100 * time.Millisecond
-	c := p.goClient(deadline, first.address, second.address)
-	burst(t, c, 200)
-	for _, x := range []*crossroads{first, second} {
-		x.failing.Store(50)
-		x.delay.Store(int64(2 * deadline))
-	}
-	before := first.asked.Load() + second.asked.Load()
-	const checks = 800
-	may := burst(t, c, checks)
-	asked := first.asked.Load() + second.asked.Load() - before
-	t.Logf("%d checks, %d allowed, asked %d times: %.3fx", checks, may, asked, float64(asked)/checks)
-	if float64(asked) > 1.1*checks {
-		t.Errorf("%d checks were asked %d times, want at most 1.1x", checks, asked)
-	}
-	for _, x := range []*crossroads{first, second} {
-		x.failing.Store(0)
-		x.delay.Store(0)
-	}
-	eventually(t, "all is as before", func() bool { return burst(t, c, 100) >= 99 })
-}

@@ -24,6 +24,10 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	if said := os.Getenv(beCrowd); said != "" {
+		crowdMain(said)
+		return
+	}
 	if err := os.Setenv(envPrefix+"HTTP", "127.0.0.1:0"); err != nil { // where a test does not say which port
 		panic(err)
 	}

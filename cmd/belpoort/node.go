@@ -42,6 +42,8 @@ type nodeOptions struct {
 	ledger, redis             string       // URLs; "" for the embedded ledger, and for a cache in this process
 	name                      string       // among the nodes that share a ledger
 	allowWindow               time.Duration
+	checks                    int // under way at once; 0 for the default
+	patience                  time.Duration
 	screenLimit, warmRate     int
 	cacheBytes                int64
 	logLevel                  zap.AtomicLevel
@@ -229,7 +231,7 @@ func (n *node) serve(ctx context.Context, o nodeOptions, nl *eligibility.Law, ri
 		Facts:   store, ManyFacts: store, Appender: store, Eraser: store, Decisions: store, Allowed: store, Happened: store, Lease: server.Alone{}, Journal: n.journal, Pending: n.pending,
 		Journalled: n.journalled, Law: nl, ParseLaw: law.Parse, Ring: ring, Keys: keys,
 		Log: n.log, Metrics: metrics, Reflection: n.grpc.Addr().(*net.TCPAddr).IP.IsLoopback(),
-		AllowWindow: o.allowWindow, ScreenedPerHour: o.screenLimit, WarmedPerSecond: o.warmRate, Uptime: fence.Uptime,
+		Checks: o.checks, Patience: o.patience, RemoteCache: o.redis != "", AllowWindow: o.allowWindow, ScreenedPerHour: o.screenLimit, WarmedPerSecond: o.warmRate, Uptime: fence.Uptime,
 	}
 	if n.shared != nil {
 		config.Lease = &n.lease

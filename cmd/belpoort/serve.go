@@ -55,6 +55,8 @@ decisions on their way to the ledger are shipped.`,
 	f.String("redis", "", "URL of the Redis that several nodes share as their cache; needs --ledger (default: a cache in this process)")
 	f.String("node-name", "", "name of this node in logs and in the ledger, where several share it (default: the host's name)")
 	f.Duration("allow-window", 2*time.Second, "how long an ALLOW keeps others from calling the same callee; 0 to 10s")
+	f.Int("max-checks", 0, "checks under way at once; more are refused at once (default: 128 for each processor)")
+	f.Duration("max-check-wait", 25*time.Millisecond, "how long a check may have waited for its turn while most places are taken; 1ms to 1s")
 	f.Int("screen-limit", 20_000_000, "numbers that one key may screen in an hour; 0: as many as it likes")
 	f.Int("warm-rate", 20_000, "callees a second that are read for the cache ahead of their calls; 1 to 1000000")
 	f.Int("cache-mib", 512, "memory for eligibility records, or with --redis for floors, in MiB")
@@ -86,13 +88,16 @@ func serve(cmd *cobra.Command) error {
 	return nil
 }
 
+// maxChecks bounds --max-checks: each check under way takes some memory.
+const maxChecks = 100_000
+
 func serveOptions(cmd *cobra.Command) (nodeOptions, error) {
 	f := flags{cmd.Flags()}
 	o := nodeOptions{
 		data: folder(f.text("data")), grpc: f.text("grpc"), http: f.text("http"), formNames: f.text("form-names"), ops: f.text("ops"), certificate: f.text("tls-cert"),
 		key: f.text("tls-key"), clients: f.text("tls-client-ca"), plaintext: f.flag("plaintext"), keys: f.text("api-keys"), law: f.text("law"),
 		cacheBytes: int64(f.number("cache-mib")) << 20, ledger: f.text("ledger"), redis: f.text("redis"), name: f.text("node-name"),
-		allowWindow: f.duration("allow-window"), screenLimit: f.number("screen-limit"), warmRate: f.number("warm-rate"),
+		allowWindow: f.duration("allow-window"), checks: f.number("max-checks"), patience: f.duration("max-check-wait"), screenLimit: f.number("screen-limit"), warmRate: f.number("warm-rate"),
 	}
 	var err error
 	if o.exchange, err = exchangeOptions(f); err != nil {
@@ -103,6 +108,12 @@ func serveOptions(cmd *cobra.Command) (nodeOptions, error) {
 	}
 	if o.allowWindow < 0 || o.allowWindow > 10*time.Second {
 		return o, fmt.Errorf("--allow-window %v: want 0 to 10s", o.allowWindow)
+	}
+	if o.checks < 0 || o.checks > maxChecks {
+		return o, fmt.Errorf("--max-checks %d: want 1 to %d, or 0 for 128 for each processor", o.checks, maxChecks)
+	}
+	if o.patience < time.Millisecond || o.patience > time.Second {
+		return o, fmt.Errorf("--max-check-wait %v: want 1ms to 1s", o.patience)
 	}
 	if o.screenLimit < 0 {
 		return o, fmt.Errorf("--screen-limit %d: want 0 or more", o.screenLimit)

@@ -21,6 +21,7 @@ const Plots = (() => {
       {label: "p50", color: "teal", width: 1.5, value: spread(s => s.checks, "p50")},
     ]},
     stages: {log: true, show: time, floor: 1, ceiling: 100000, series: [
+      {label: "wait", color: "slate", width: 1.5, value: stage("wait")},
       {label: "cache", color: "blue", width: 1.5, value: stage("cache")},
       {label: "ledger", color: "red", width: 1.5, value: stage("ledger")},
       {label: "decide", color: "teal", width: 1.5, value: stage("decide")},

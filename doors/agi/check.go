@@ -145,7 +145,7 @@ var vicidialRefusal = []variable{{"DIALSTATUS", "DNC"}, {"HANGUPCAUSE", "34"}}
 func (c *conversation) explain(trouble error) error {
 	t, ok := trouble.(*doors.Trouble)
 	if !ok {
-		t = doors.TroubleOf(trouble, nil)
+		t = doors.TroubleOf(trouble)
 	}
 	if err := c.set(reason, t.Reason); err != nil {
 		return err

@@ -106,12 +106,8 @@ func pendingIsAccepted(_ context.Context, w http.ResponseWriter, m proto.Message
 // ours marks the errors that strictJSON made, which are safe to show.
 const ours = "the body: "
 
-func answerError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
-	var trailer metadata.MD
-	if sent, ok := runtime.ServerMetadataFromContext(ctx); ok {
-		trailer = sent.TrailerMD
-	}
-	t := doors.TroubleOf(err, trailer)
+func answerError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
+	t := doors.TroubleOf(err)
 	if t.Reason == t.Code.String() && t.Code == codes.InvalidArgument {
 		t.Reason = reasonUnreadable
 		if !strings.HasPrefix(t.Sentence, ours) {

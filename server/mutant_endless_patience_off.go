@@ -1,0 +1,5 @@
+//go:build !mutant_endless_patience
+
+package server
+
+const mutantEndlessPatience = false

@@ -1,0 +1,5 @@
+//go:build !mutant_unbounded_queue
+
+package server
+
+const mutantUnboundedQueue = false
