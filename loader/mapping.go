@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	"go.yaml.in/yaml/v3"
@@ -24,46 +25,33 @@ type Mapping struct {
 	Defaults map[string]string `yaml:"defaults"`
 	// Words leads, by column of the kind, from the source's own words to ours.
 	Words map[string]map[string]string `yaml:"words"`
+
+	places places
 }
 
-// ReadMapping reads a mapping in YAML. A key that it does not know is an error.
-func ReadMapping(r io.Reader) (*Mapping, error) {
+// ReadMapping reads a mapping in YAML; file is its name in errors. What it does not know, or what stands there twice, is an
+// error that names file, line and key.
+func ReadMapping(file string, r io.Reader) (*Mapping, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxMapping+1))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
+	m := &Mapping{places: places{file: file, lines: map[string]int{}}}
 	if len(data) > maxMapping {
-		return nil, fmt.Errorf("the mapping is larger than %d bytes", maxMapping)
+		return nil, fmt.Errorf("%s: the mapping is larger than %d bytes", file, maxMapping)
 	}
 	d := yaml.NewDecoder(bytes.NewReader(data))
-	d.KnownFields(true)
-	var m Mapping
-	if err := d.Decode(&m); err != nil {
-		return nil, fmt.Errorf("the mapping: %w", err)
+	var document yaml.Node
+	if err := d.Decode(&document); err != nil {
+		return nil, fmt.Errorf("%s: the mapping is no YAML: %s", file, maskDigits(printable(err.Error()), phoneDigits))
 	}
-	if err := d.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
-		return nil, errors.New("the mapping has more than one document")
+	if err := m.read(&document); err != nil {
+		return nil, err
 	}
-	return m.plain()
-}
-
-// plain spells headers and words as they are compared.
-func (m *Mapping) plain() (*Mapping, error) {
-	columns := map[string]string{}
-	for header, column := range m.Columns {
-		if columns[plainWord(header)] != "" {
-			return nil, fmt.Errorf("the mapping: columns: %q stands there twice", shown(header))
-		}
-		columns[plainWord(header)] = column
+	if err := d.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: the mapping has more than one document", file)
 	}
-	words := map[string]map[string]string{}
-	for column, list := range m.Words {
-		words[column] = map[string]string{}
-		for from, to := range list {
-			words[column][plainWord(from)] = to
-		}
-	}
-	return &Mapping{Columns: columns, Defaults: m.Defaults, Words: words}, nil
+	return m, nil
 }
 
 // check refuses what the kind does not have.
@@ -74,23 +62,24 @@ func (m *Mapping) check(name Kind) error {
 	k := kinds[name]
 	known := append(k.names(), passedOver)
 	seen := map[string]string{}
-	for header, column := range m.Columns {
+	for _, header := range slices.Sorted(maps.Keys(m.Columns)) {
+		column := m.Columns[header]
 		if !slices.Contains(known, column) {
-			return fmt.Errorf("the mapping: columns: %s is mapped to %q, which is no column of %s", shown(header), shown(column), name)
+			return m.places.wrong("columns", header, "is mapped to %q, which is no column of %s", shown(column), name)
 		}
 		if other := seen[column]; other != "" && column != passedOver {
-			return fmt.Errorf("the mapping: columns: %s and %s are both mapped to %s", shown(min(header, other)), shown(max(header, other)), column)
+			return m.places.wrong("columns", header, "and %s are both mapped to %s", shown(other), shown(column))
 		}
 		seen[column] = header
 	}
-	for column := range m.Defaults {
+	for _, column := range slices.Sorted(maps.Keys(m.Defaults)) {
 		if !slices.Contains(k.names(), column) || column == calleeColumn.name || column == recordIDColumn.name {
-			return fmt.Errorf("the mapping: defaults: %q is no column of %s that can have one", shown(column), name)
+			return m.places.wrong("defaults", column, "is no column of %s that can have one", name)
 		}
 	}
-	for column := range m.Words {
+	for _, column := range slices.Sorted(maps.Keys(m.Words)) {
 		if !slices.Contains(k.names(), column) {
-			return fmt.Errorf("the mapping: words: %q is no column of %s", shown(column), name)
+			return m.places.wrong("words", column, "is no column of %s", name)
 		}
 	}
 	return nil
