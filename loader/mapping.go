@@ -19,12 +19,15 @@ const passedOver = "-"
 
 // Mapping says what the columns of one source mean, where their names do not say it.
 type Mapping struct {
+	// About says in a line what it is for; Kind, which kind of file alone it is for. Both may be empty.
+	About string
+	Kind  Kind
 	// Columns leads from a header of the file to a column of the kind, or to "-" for one that is passed over.
-	Columns map[string]string `yaml:"columns"`
+	Columns map[string]string
 	// Defaults are cells, by column of the kind, for rows that have none.
-	Defaults map[string]string `yaml:"defaults"`
+	Defaults map[string]string
 	// Words leads, by column of the kind, from the source's own words to ours.
-	Words map[string]map[string]string `yaml:"words"`
+	Words map[string]map[string]string
 
 	places places
 }
@@ -59,6 +62,9 @@ func (m *Mapping) check(name Kind) error {
 	if m == nil {
 		return nil
 	}
+	if m.Kind != "" && m.Kind != name {
+		return m.places.wrong("kind", string(m.Kind), "is what this mapping is for, and the file is one of %s", name)
+	}
 	k := kinds[name]
 	known := append(k.names(), passedOver)
 	seen := map[string]string{}
@@ -76,13 +82,30 @@ func (m *Mapping) check(name Kind) error {
 		if !slices.Contains(k.names(), column) || column == calleeColumn.name || column == recordIDColumn.name {
 			return m.places.wrong("defaults", column, "is no column of %s that can have one", name)
 		}
+		if !k.columnCalled(column).hasWord(m.Defaults[column]) {
+			return m.places.wrong("defaults", column, "is %q, which is no word of this column", shown(m.Defaults[column]))
+		}
 	}
 	for _, column := range slices.Sorted(maps.Keys(m.Words)) {
 		if !slices.Contains(k.names(), column) {
 			return m.places.wrong("words", column, "is no column of %s", name)
 		}
+		for _, from := range slices.Sorted(maps.Keys(m.Words[column])) {
+			if to := m.Words[column][from]; !k.columnCalled(column).hasWord(to) {
+				return m.places.wrong("words: "+column, from, "becomes %q, which is no word of this column", shown(to))
+			}
+		}
 	}
 	return nil
+}
+
+// hasWord reports whether a text may stand in a column: in one with words of its own, only those.
+func (c *column) hasWord(s string) bool {
+	if c.as != word {
+		return true
+	}
+	_, ok := c.words.read(s)
+	return ok
 }
 
 func (m *Mapping) column(header string) (to string, mapped bool) {

@@ -27,7 +27,7 @@ func (p places) at(node *yaml.Node, format string, args ...any) error {
 // read takes the document apart, and spells headers and words as they are compared.
 func (m *Mapping) read(document *yaml.Node) error {
 	if len(document.Content) == 0 || document.Content[0].Kind != yaml.MappingNode {
-		return fmt.Errorf("%s: the mapping must have the keys columns, defaults and words", m.places.file)
+		return fmt.Errorf("%s: the mapping must have some of the keys %s", m.places.file, mappingKeys)
 	}
 	seen := map[string]bool{}
 	top := document.Content[0]
@@ -47,6 +47,8 @@ func (m *Mapping) read(document *yaml.Node) error {
 func (m *Mapping) section(key, value *yaml.Node) (err error) {
 	same := func(s string) string { return s }
 	switch key.Value {
+	case "about", "kind":
+		return m.one(key, value)
 	case "columns":
 		m.Columns, err = m.places.texts(value, "columns", plainWord)
 	case "defaults":
@@ -54,9 +56,28 @@ func (m *Mapping) section(key, value *yaml.Node) (err error) {
 	case "words":
 		m.Words, err = m.places.wordLists(value)
 	default:
-		return m.places.at(key, "%s: unknown key; known are columns, defaults and words", shown(key.Value))
+		return m.places.at(key, "%s: unknown key; known are %s", shown(key.Value), mappingKeys)
 	}
 	return err
+}
+
+const mappingKeys = "about, kind, columns, defaults and words"
+
+// one reads a key with one text.
+func (m *Mapping) one(key, value *yaml.Node) error {
+	if value.Kind != yaml.ScalarNode {
+		return m.places.at(value, "%s: want one text", key.Value)
+	}
+	if key.Value == "about" {
+		m.About = value.Value
+		return nil
+	}
+	m.Kind = Kind(value.Value)
+	m.places.lines["kind/"+value.Value] = value.Line
+	if _, known := kinds[m.Kind]; !known {
+		return m.places.at(value, "kind: %q is no kind of file; want one of %v", shown(value.Value), Kinds())
+	}
+	return nil
 }
 
 func (p places) wordLists(node *yaml.Node) (map[string]map[string]string, error) {
