@@ -57,8 +57,8 @@ func ReadMapping(file string, r io.Reader) (*Mapping, error) {
 	return m, nil
 }
 
-// check refuses what the kind does not have.
-func (m *Mapping) check(name Kind) error {
+// Check refuses what the kind does not have.
+func (m *Mapping) Check(name Kind) error {
 	if m == nil {
 		return nil
 	}

@@ -120,6 +120,7 @@ Every flag can also be set in the environment (--grpc as BELPOORT_GRPC) or in th
 		applyCommand(),
 		campaignsCommand(),
 		importCommand(),
+		importsCommand(),
 		screenCommand(),
 		decisionsCommand(),
 		calleeCommand(),
