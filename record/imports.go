@@ -129,7 +129,7 @@ var (
 	numberRun = regexp.MustCompile(`\p{N}[\p{N} ().+/_-]*\p{N}`)
 	// datedRun is a date, alone or with a time after it, as names of files have it.
 	datedRun = regexp.MustCompile(`^((19|20)\d\d[-._]?(0[1-9]|1[0-2])[-._]?(0[1-9]|[12]\d|3[01])|(0[1-9]|[12]\d|3[01])[-.](0[1-9]|1[0-2])[-.](19|20)\d\d)` +
-		`([ ._-]+([01]\d|2[0-3])[ ._-]?[0-5]\d([ ._-]?[0-5]\d)?)?$`)
+		`([ ._-]+([01]\d|2[0-3])([ ._-]?[0-5]\d([ ._-]?[0-5]\d)?)?)?$`)
 )
 
 // WithoutNumbers masks what may be a telephone number in the name of a file, or in a sentence about one: all but the last

@@ -122,6 +122,7 @@ func (s *importState) note(at loader.Checkpoint, first func() error) error {
 	if s.path == "" || time.Since(s.saved) < noteEvery {
 		return nil
 	}
+	s.saved = time.Now()
 	if err := first(); err != nil {
 		return err
 	}
@@ -133,7 +134,7 @@ func (s *importState) save() error {
 	if s.path == "" {
 		return nil
 	}
-	s.Noted, s.saved = time.Now().UTC(), time.Now()
+	s.Noted = time.Now().UTC()
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return err
