@@ -276,6 +276,7 @@ func (r *importRun) show(m *belpoortv1.ImportReport, position uint64) {
 			shown.Ended = m.GetEndTime().AsTime()
 		}
 		_ = json.NewEncoder(r.out).Encode(shown)
+	case r.failed != nil && r.report.Rows == 0: // the error says it all
 	case !r.f.flag("quiet") || r.report.Rejected > 0 || r.report.Unconfirmed > 0:
 		r.print(m, position, rejects)
 	}

@@ -167,7 +167,9 @@ func TestAReportIsNotLost(t *testing.T) {
 	if code != exitFailed || !strings.Contains(out, "its report is recorded now") || !strings.Contains(out, "2 rows: 1 recorded, 0 unchanged, 1 rejected") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
-	wantReported(t, p, func(m *belpoortv1.ImportReport) bool { return m.GetRows() == 2 && m.GetRecorded() == 1 && m.GetResumed() == 0 })
+	wantReported(t, p, func(m *belpoortv1.ImportReport) bool {
+		return m.GetRows() == 2 && m.GetRecorded() == 1 && m.GetResumed() == 0
+	})
 	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 2 {
 		t.Errorf("what is left: %q", left)
 	}
