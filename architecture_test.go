@@ -122,11 +122,12 @@ var rooms = []room{
 	{
 		path:    "loader",
 		imports: []string{"ledger", "cache", "callerid", "eligibility", "telephony", "proto/belpoort/v1", "record"},
+		inTests: []string{"rig"},
 		libraries: []string{
-			"github.com/klauspost/compress/zstd", "github.com/parquet-go/parquet-go", "go.yaml.in/yaml/v3",
+			"github.com/jackc/pgx/v5", "github.com/klauspost/compress/zstd", "github.com/parquet-go/parquet-go", "go.yaml.in/yaml/v3",
 			"golang.org/x/text", "google.golang.org/protobuf",
 		},
-		because: "files go into the ledger and warm the cache; it serves nobody",
+		because: "files, and rows of a CRM's own PostgreSQL, become facts; it serves nobody",
 	},
 	{
 		path:      "ops",

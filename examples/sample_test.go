@@ -47,8 +47,10 @@ func TestCommittedFilesAreWhatWriteMakes(t *testing.T) {
 			t.Errorf("%s is not what Write makes (go test ./examples -update): %v", file.Name(), err)
 		}
 	}
-	if csvs, _ := filepath.Glob("*.csv"); len(csvs) != len(made)-1 {
-		t.Errorf("%d CSV files here, %d made", len(csvs), len(made)-1)
+	csvs, _ := filepath.Glob("*.csv")
+	lines, _ := filepath.Glob("*.jsonl")
+	if len(csvs)+len(lines) != len(made)-1 {
+		t.Errorf("%d CSV and %d JSON Lines files here, %d made", len(csvs), len(lines), len(made)-1)
 	}
 }
 

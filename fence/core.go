@@ -103,6 +103,9 @@ func (c *core) receive(after uint64, changes []Change, head uint64) (batch, erro
 			return batch{}, fmt.Errorf("%w: %d after %d", errGap, change.Position, b.last)
 		}
 		b.last = change.Position
+		if change.Aside {
+			continue
+		}
 		if change.Callee.IsZero() {
 			b.catalogue = b.last
 			continue

@@ -31,6 +31,7 @@ type NodeID [16]byte
 type Change struct {
 	Position uint64
 	Callee   eligibility.CalleeToken // zero: the catalogue
+	Aside    bool                    // concerns neither a callee nor the catalogue: nobody relies on it
 }
 
 // Node is a process that may hold a lease.

@@ -259,7 +259,7 @@ func TestALedgerThatContradictsItselfGivesNoLease(t *testing.T) {
 		n := opened(t, l)
 		defer n.close(t)
 		l.mu.Lock()
-		l.facts = append(l.facts, Change{3, token(3)})
+		l.facts = append(l.facts, Change{Position: 3, Callee: token(3)})
 		l.mu.Unlock()
 		time.Sleep(3 * time.Second)
 		if s := n.State(); s.Held || s.Applied != 1 || !errors.Is(s.LastError, errGap) {
@@ -350,13 +350,13 @@ func TestChangedIsToldAfterTheFloor(t *testing.T) {
 			if n.floors.Current(callee, position-1) {
 				t.Error("told before the floor was raised")
 			}
-			told <- Change{position, callee}
+			told <- Change{Position: position, Callee: callee}
 		}
 		n.open(t, opts)
 		defer n.close(t)
 		l.append(token(7))
 		synctest.Wait()
-		if c := <-told; c != (Change{1, token(7)}) {
+		if c := <-told; c != (Change{Position: 1, Callee: token(7)}) {
 			t.Fatalf("told %+v", c)
 		}
 	})

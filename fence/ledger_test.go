@@ -31,7 +31,7 @@ func (l *memLedger) append(callee eligibility.CalleeToken) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	position := uint64(len(l.facts)) + 1
-	l.facts = append(l.facts, Change{position, callee})
+	l.facts = append(l.facts, Change{Position: position, Callee: callee})
 	l.times = append(l.times, l.clock())
 	close(l.moved)
 	l.moved = make(chan struct{})

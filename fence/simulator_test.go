@@ -283,7 +283,7 @@ func simID(machine, process int) NodeID { return NodeID{0: 1, 1: byte(machine), 
 func (l *simLedger) changes(after uint64, limit int) []Change {
 	var changes []Change
 	for p := after + 1; p <= l.head() && len(changes) < limit; p++ {
-		changes = append(changes, Change{p, tokenOf(l.facts[p-1].subject)})
+		changes = append(changes, Change{Position: p, Callee: tokenOf(l.facts[p-1].subject)})
 	}
 	return changes
 }

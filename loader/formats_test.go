@@ -263,7 +263,7 @@ func TestCallReportsAreRead(t *testing.T) {
 
 func mappingOf(t testing.TB, text string) *Mapping {
 	t.Helper()
-	m, err := ReadMapping(strings.NewReader(text))
+	m, err := ReadMapping("crm.yaml", strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,17 +294,34 @@ func TestAMappingSaysWhatColumnsMean(t *testing.T) {
 
 func TestWrongMappingsAreRefused(t *testing.T) {
 	for text, problem := range map[string]string{
-		"columns: {a: nope}":                 `a is mapped to "nope", which is no column of objections`,
-		"columns: {a: callee, b: callee}":    "a and b are both mapped to callee",
-		"columns: {a-b: callee, A B: via}":   "stands there twice",
-		"defaults: {nope: x}":                "is no column of objections that can have one",
-		"defaults: {callee: '0612345678'}":   "is no column of objections that can have one",
-		"words: {nope: {a: b}}":              "is no column of objections",
-		"colums: {}":                         "colums",
-		"columns: {}\n---\ncolumns: {}":      "more than one document",
-		strings.Repeat("# comment\n", 7_000): "larger than",
+		"columns:\n  a: nope":                      `crm.yaml:2: columns: a is mapped to "nope", which is no column of objections`,
+		"columns:\n  a: callee\n  b: callee":       "crm.yaml:3: columns: b and a are both mapped to callee",
+		"columns:\n  a-b: callee\n  A B: via":      "crm.yaml:3: columns: A B stands there twice",
+		"columns:\n  a: [callee]":                  "crm.yaml:2: columns: a: want one text",
+		"columns:\n  ? [a]\n  : callee":            "crm.yaml:2: columns: want a text as key",
+		"columns: a":                               "crm.yaml:1: columns: want keys with values",
+		"defaults: {nope: x}":                      "crm.yaml:1: defaults: nope is no column of objections that can have one",
+		"defaults: {via: web, via: ivr}":           "crm.yaml:1: defaults: via stands there twice",
+		"defaults: {callee: '0612345678'}":         "crm.yaml:1: defaults: callee is no column of objections that can have one",
+		"defaults: {'0612345678': x}":              "is no column of objections that can have one",
+		"words:\n  nope: {a: b}":                   "crm.yaml:2: words: nope is no column of objections",
+		"words:\n  via:\n    KM: ivr\n    km: web": "crm.yaml:4: words: via: km stands there twice",
+		"words:\n  via:\n    KM: pigeon":           `crm.yaml:3: words: via: km becomes "pigeon", which is no word of this column`,
+		"defaults: {via: pigeon}":                  `crm.yaml:1: defaults: via is "pigeon", which is no word of this column`,
+		"words: {via: [a]}":                        "crm.yaml:1: words: via: want keys with values",
+		"\ncolums: {}":                             "crm.yaml:2: colums: unknown key; known are about, kind, columns, defaults and words",
+		"\nkind: consents":                         "crm.yaml:2: kind: consents is what this mapping is for, and the file is one of objections",
+		"kind: nope":                               `crm.yaml:1: kind: "nope" is no kind of file`,
+		"about: [a]":                               "crm.yaml:1: about: want one text",
+		"columns: {}\ncolumns: {}":                 "crm.yaml:2: columns: stands there twice",
+		"columns: {}\n---\ncolumns: {}":            "crm.yaml: the mapping has more than one document",
+		"":                                         "crm.yaml: the mapping is no YAML",
+		"- a":                                      "crm.yaml: the mapping must have some of the keys",
+		"columns: {a: 'b":                          "crm.yaml: the mapping is no YAML",
+		strings.Repeat("# comment\n", 7_000):       "crm.yaml: the mapping is larger than",
+		"a: &x [1]\nb: *x\n'06 12345678': null":    "crm.yaml:1: a: unknown key",
 	} {
-		m, err := ReadMapping(strings.NewReader(text))
+		m, err := ReadMapping("crm.yaml", strings.NewReader(text))
 		if err == nil {
 			_, _, _, err = load(t, Objections, objectionsCSV, func(o *Options) { o.Mapping = m })
 		}

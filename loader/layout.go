@@ -39,7 +39,7 @@ func layOut(opts Options, header row) (*layout, error) {
 	problem := func(format string, args ...any) error {
 		return &FileError{header.line, "is the header, and " + fmt.Sprintf(format, args...)}
 	}
-	if err := l.mapping.check(opts.Kind); err != nil {
+	if err := l.mapping.Check(opts.Kind); err != nil {
 		return nil, err
 	}
 	for i, cell := range withoutEmptyEnd(header.cells) {

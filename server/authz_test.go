@@ -27,6 +27,8 @@ var permitted = map[string]string{
 	"RegisterService/RecordFacts":           "register",
 	"RegisterService/GetCallee":             "compliance",
 	"RegisterService/EraseCallee":           "compliance",
+	"RegisterService/RecordImport":          "register",
+	"RegisterService/ListImports":           "register compliance",
 	"ObjectionService/ProposeCorrection":    "compliance",
 	"ObjectionService/ApproveCorrection":    "compliance",
 	"CatalogueService/ApplyCatalogue":       "ops",

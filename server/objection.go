@@ -129,6 +129,7 @@ const (
 	contentKeys   = "content/"
 	catalogueKeys = "catalogue/"
 	erasureKeys   = "erasure/"
+	importKeys    = "import/" // and the client's id, a slash, and its request id
 	proposalKeys  = "proposal/"
 	approvalKeys  = "approval/"
 	statesKeys    = "campaigns/"

@@ -65,6 +65,9 @@ var rules = map[string]rule{
 	belpoortv1.RegisterService_GetCallee_FullMethodName:   {roles: roleCompliance},
 	belpoortv1.RegisterService_EraseCallee_FullMethodName: {roles: roleCompliance},
 
+	belpoortv1.RegisterService_RecordImport_FullMethodName: {roles: roleRegister},
+	belpoortv1.RegisterService_ListImports_FullMethodName:  {roles: roleRegister | roleCompliance},
+
 	belpoortv1.CatalogueService_ApplyCatalogue_FullMethodName:  {roles: roleOps},
 	belpoortv1.CatalogueService_GetCatalogue_FullMethodName:    {roles: roleOps | roleCompliance},
 	belpoortv1.CatalogueService_SuspendCampaign_FullMethodName: {roles: roleOps | roleCompliance},

@@ -142,6 +142,9 @@ func withoutPassword(value string) string {
 	if strings.Contains(value, "bpk_") {
 		return "(a key)"
 	}
+	if strings.Contains(strings.ToLower(value), "password=") {
+		return "(a connection string)"
+	}
 	if strings.Contains(value, "://") {
 		u, err := url.Parse(value)
 		if err != nil {

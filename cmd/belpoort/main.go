@@ -10,7 +10,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/spf13/cobra"
 )
@@ -84,9 +86,19 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		code = e.code
 	}
 	if err.Error() != "" {
-		fmt.Fprintln(errOut, "belpoort:", err)
+		fmt.Fprintln(errOut, "belpoort:", withoutControls(err.Error()))
 	}
 	return code
+}
+
+// withoutControls keeps what an error repeats of names and files from commanding the terminal.
+func withoutControls(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
 }
 
 func newRoot() *cobra.Command {
@@ -120,6 +132,7 @@ Every flag can also be set in the environment (--grpc as BELPOORT_GRPC) or in th
 		applyCommand(),
 		campaignsCommand(),
 		importCommand(),
+		importsCommand(),
 		screenCommand(),
 		decisionsCommand(),
 		calleeCommand(),

@@ -14,6 +14,7 @@ import (
 	"github.com/belpoort/belpoort/journal"
 	"github.com/belpoort/belpoort/ledger"
 	"github.com/belpoort/belpoort/ops"
+	"github.com/belpoort/belpoort/record"
 	"github.com/belpoort/belpoort/server"
 )
 
@@ -166,7 +167,7 @@ func (f fencing) Changes(ctx context.Context, after uint64, limit int) ([]fence.
 	found, head, err := f.Postgres.Changes(ctx, after, limit)
 	changes := make([]fence.Change, len(found))
 	for i, c := range found {
-		changes[i] = fence.Change{Position: c.Position, Callee: c.Callee}
+		changes[i] = fence.Change{Position: c.Position, Callee: c.Callee, Aside: c.Kind == record.KindImport}
 	}
 	return changes, head, err
 }

@@ -13,7 +13,10 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/belpoort/belpoort/eligibility"
+	"github.com/belpoort/belpoort/ledger"
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
+	"github.com/belpoort/belpoort/record"
 	"github.com/belpoort/belpoort/rig"
 )
 
@@ -214,5 +217,29 @@ func TestWrongServersAreRefusedAtTheStart(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(old, "keys", "deployment.key")); err != nil {
 		t.Error(err)
+	}
+}
+
+// A report of an import makes no node load the catalogue anew, as a catalogue does.
+func TestReportsOfImportsStandAside(t *testing.T) {
+	store, err := ledger.OpenPostgres(t.Context(), rig.SharedPostgres(t).Database(t), ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if _, err := store.Append(t.Context(), []ledger.Append{
+		{RequestKey: "c", Kind: record.KindCatalogue}, {RequestKey: "i", Kind: record.KindImport},
+		{RequestKey: "s", Kind: record.KindCampaignStates}, {RequestKey: "f", Kind: record.KindConsent, Callee: eligibility.CalleeToken{1}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	changes, _, err := fencing{store}.Changes(t.Context(), 0, 10)
+	if err != nil || len(changes) != 4 {
+		t.Fatalf("%v, %v", changes, err)
+	}
+	for i, c := range changes {
+		if c.Aside != (i == 1) {
+			t.Errorf("position %d: %+v", i+1, c)
+		}
 	}
 }

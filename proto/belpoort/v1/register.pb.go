@@ -614,7 +614,7 @@ var File_belpoort_v1_register_proto protoreflect.FileDescriptor
 
 const file_belpoort_v1_register_proto_rawDesc = "" +
 	"\n" +
-	"\x1abelpoort/v1/register.proto\x12\vbelpoort.v1\x1a\x1abelpoort/v1/decision.proto\x1a\x16belpoort/v1/fact.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"q\n" +
+	"\x1abelpoort/v1/register.proto\x12\vbelpoort.v1\x1a\x1abelpoort/v1/decision.proto\x1a\x16belpoort/v1/fact.proto\x1a\x19belpoort/v1/imports.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"q\n" +
 	"\x11RecordFactRequest\x12\x16\n" +
 	"\x06callee\x18\x01 \x01(\tR\x06callee\x12%\n" +
 	"\x04fact\x18\x02 \x01(\v2\x11.belpoort.v1.FactR\x04fact\x12\x1d\n" +
@@ -656,13 +656,15 @@ const file_belpoort_v1_register_proto_rawDesc = "" +
 	"recordTime\x12!\n" +
 	"\fcallee_token\x18\x03 \x01(\tR\vcalleeToken\x12\x16\n" +
 	"\x06erased\x18\x04 \x01(\rR\x06erased\x12\x12\n" +
-	"\x04kept\x18\x05 \x01(\rR\x04kept2\xd2\x02\n" +
+	"\x04kept\x18\x05 \x01(\rR\x04kept2\xf9\x03\n" +
 	"\x0fRegisterService\x12M\n" +
 	"\n" +
 	"RecordFact\x12\x1e.belpoort.v1.RecordFactRequest\x1a\x1f.belpoort.v1.RecordFactResponse\x12R\n" +
 	"\vRecordFacts\x12\x1f.belpoort.v1.RecordFactsRequest\x1a .belpoort.v1.RecordFactsResponse(\x01\x12J\n" +
 	"\tGetCallee\x12\x1d.belpoort.v1.GetCalleeRequest\x1a\x1e.belpoort.v1.GetCalleeResponse\x12P\n" +
-	"\vEraseCallee\x12\x1f.belpoort.v1.EraseCalleeRequest\x1a .belpoort.v1.EraseCalleeResponseB;Z9github.com/belpoort/belpoort/proto/belpoort/v1;belpoortv1b\x06proto3"
+	"\vEraseCallee\x12\x1f.belpoort.v1.EraseCalleeRequest\x1a .belpoort.v1.EraseCalleeResponse\x12S\n" +
+	"\fRecordImport\x12 .belpoort.v1.RecordImportRequest\x1a!.belpoort.v1.RecordImportResponse\x12P\n" +
+	"\vListImports\x12\x1f.belpoort.v1.ListImportsRequest\x1a .belpoort.v1.ListImportsResponseB;Z9github.com/belpoort/belpoort/proto/belpoort/v1;belpoortv1b\x06proto3"
 
 var (
 	file_belpoort_v1_register_proto_rawDescOnce sync.Once
@@ -691,6 +693,10 @@ var file_belpoort_v1_register_proto_goTypes = []any{
 	(*LedgerEntry)(nil),           // 10: belpoort.v1.LedgerEntry
 	(*Decision)(nil),              // 11: belpoort.v1.Decision
 	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*RecordImportRequest)(nil),   // 13: belpoort.v1.RecordImportRequest
+	(*ListImportsRequest)(nil),    // 14: belpoort.v1.ListImportsRequest
+	(*RecordImportResponse)(nil),  // 15: belpoort.v1.RecordImportResponse
+	(*ListImportsResponse)(nil),   // 16: belpoort.v1.ListImportsResponse
 }
 var file_belpoort_v1_register_proto_depIdxs = []int32{
 	9,  // 0: belpoort.v1.RecordFactRequest.fact:type_name -> belpoort.v1.Fact
@@ -703,12 +709,16 @@ var file_belpoort_v1_register_proto_depIdxs = []int32{
 	2,  // 7: belpoort.v1.RegisterService.RecordFacts:input_type -> belpoort.v1.RecordFactsRequest
 	5,  // 8: belpoort.v1.RegisterService.GetCallee:input_type -> belpoort.v1.GetCalleeRequest
 	7,  // 9: belpoort.v1.RegisterService.EraseCallee:input_type -> belpoort.v1.EraseCalleeRequest
-	1,  // 10: belpoort.v1.RegisterService.RecordFact:output_type -> belpoort.v1.RecordFactResponse
-	4,  // 11: belpoort.v1.RegisterService.RecordFacts:output_type -> belpoort.v1.RecordFactsResponse
-	6,  // 12: belpoort.v1.RegisterService.GetCallee:output_type -> belpoort.v1.GetCalleeResponse
-	8,  // 13: belpoort.v1.RegisterService.EraseCallee:output_type -> belpoort.v1.EraseCalleeResponse
-	10, // [10:14] is the sub-list for method output_type
-	6,  // [6:10] is the sub-list for method input_type
+	13, // 10: belpoort.v1.RegisterService.RecordImport:input_type -> belpoort.v1.RecordImportRequest
+	14, // 11: belpoort.v1.RegisterService.ListImports:input_type -> belpoort.v1.ListImportsRequest
+	1,  // 12: belpoort.v1.RegisterService.RecordFact:output_type -> belpoort.v1.RecordFactResponse
+	4,  // 13: belpoort.v1.RegisterService.RecordFacts:output_type -> belpoort.v1.RecordFactsResponse
+	6,  // 14: belpoort.v1.RegisterService.GetCallee:output_type -> belpoort.v1.GetCalleeResponse
+	8,  // 15: belpoort.v1.RegisterService.EraseCallee:output_type -> belpoort.v1.EraseCalleeResponse
+	15, // 16: belpoort.v1.RegisterService.RecordImport:output_type -> belpoort.v1.RecordImportResponse
+	16, // 17: belpoort.v1.RegisterService.ListImports:output_type -> belpoort.v1.ListImportsResponse
+	12, // [12:18] is the sub-list for method output_type
+	6,  // [6:12] is the sub-list for method input_type
 	6,  // [6:6] is the sub-list for extension type_name
 	6,  // [6:6] is the sub-list for extension extendee
 	0,  // [0:6] is the sub-list for field type_name
@@ -721,6 +731,7 @@ func file_belpoort_v1_register_proto_init() {
 	}
 	file_belpoort_v1_decision_proto_init()
 	file_belpoort_v1_fact_proto_init()
+	file_belpoort_v1_imports_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -21,10 +21,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	RegisterService_RecordFact_FullMethodName  = "/belpoort.v1.RegisterService/RecordFact"
-	RegisterService_RecordFacts_FullMethodName = "/belpoort.v1.RegisterService/RecordFacts"
-	RegisterService_GetCallee_FullMethodName   = "/belpoort.v1.RegisterService/GetCallee"
-	RegisterService_EraseCallee_FullMethodName = "/belpoort.v1.RegisterService/EraseCallee"
+	RegisterService_RecordFact_FullMethodName   = "/belpoort.v1.RegisterService/RecordFact"
+	RegisterService_RecordFacts_FullMethodName  = "/belpoort.v1.RegisterService/RecordFacts"
+	RegisterService_GetCallee_FullMethodName    = "/belpoort.v1.RegisterService/GetCallee"
+	RegisterService_EraseCallee_FullMethodName  = "/belpoort.v1.RegisterService/EraseCallee"
+	RegisterService_RecordImport_FullMethodName = "/belpoort.v1.RegisterService/RecordImport"
+	RegisterService_ListImports_FullMethodName  = "/belpoort.v1.RegisterService/ListImports"
 )
 
 // RegisterServiceClient is the client API for RegisterService service.
@@ -44,6 +46,10 @@ type RegisterServiceClient interface {
 	// they were treated (art. 17(3)(b) and (e)). Consents, relationships and requests of up to then count no more. Idempotent by
 	// `request_id`. Takes a key that may act for every organisation.
 	EraseCallee(ctx context.Context, in *EraseCalleeRequest, opts ...grpc.CallOption) (*EraseCalleeResponse, error)
+	// Records how an import ended. Idempotent by `request_id`.
+	RecordImport(ctx context.Context, in *RecordImportRequest, opts ...grpc.CallOption) (*RecordImportResponse, error)
+	// Lists reports of imports, newest first. A key that may not act for every organisation sees those that it made itself.
+	ListImports(ctx context.Context, in *ListImportsRequest, opts ...grpc.CallOption) (*ListImportsResponse, error)
 }
 
 type registerServiceClient struct {
@@ -97,6 +103,26 @@ func (c *registerServiceClient) EraseCallee(ctx context.Context, in *EraseCallee
 	return out, nil
 }
 
+func (c *registerServiceClient) RecordImport(ctx context.Context, in *RecordImportRequest, opts ...grpc.CallOption) (*RecordImportResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RecordImportResponse)
+	err := c.cc.Invoke(ctx, RegisterService_RecordImport_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *registerServiceClient) ListImports(ctx context.Context, in *ListImportsRequest, opts ...grpc.CallOption) (*ListImportsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListImportsResponse)
+	err := c.cc.Invoke(ctx, RegisterService_ListImports_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RegisterServiceServer is the server API for RegisterService service.
 // All implementations must embed UnimplementedRegisterServiceServer
 // for forward compatibility.
@@ -114,6 +140,10 @@ type RegisterServiceServer interface {
 	// they were treated (art. 17(3)(b) and (e)). Consents, relationships and requests of up to then count no more. Idempotent by
 	// `request_id`. Takes a key that may act for every organisation.
 	EraseCallee(context.Context, *EraseCalleeRequest) (*EraseCalleeResponse, error)
+	// Records how an import ended. Idempotent by `request_id`.
+	RecordImport(context.Context, *RecordImportRequest) (*RecordImportResponse, error)
+	// Lists reports of imports, newest first. A key that may not act for every organisation sees those that it made itself.
+	ListImports(context.Context, *ListImportsRequest) (*ListImportsResponse, error)
 	mustEmbedUnimplementedRegisterServiceServer()
 }
 
@@ -135,6 +165,12 @@ func (UnimplementedRegisterServiceServer) GetCallee(context.Context, *GetCalleeR
 }
 func (UnimplementedRegisterServiceServer) EraseCallee(context.Context, *EraseCalleeRequest) (*EraseCalleeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method EraseCallee not implemented")
+}
+func (UnimplementedRegisterServiceServer) RecordImport(context.Context, *RecordImportRequest) (*RecordImportResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RecordImport not implemented")
+}
+func (UnimplementedRegisterServiceServer) ListImports(context.Context, *ListImportsRequest) (*ListImportsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListImports not implemented")
 }
 func (UnimplementedRegisterServiceServer) mustEmbedUnimplementedRegisterServiceServer() {}
 func (UnimplementedRegisterServiceServer) testEmbeddedByValue()                         {}
@@ -218,6 +254,42 @@ func _RegisterService_EraseCallee_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RegisterService_RecordImport_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RecordImportRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegisterServiceServer).RecordImport(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegisterService_RecordImport_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegisterServiceServer).RecordImport(ctx, req.(*RecordImportRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RegisterService_ListImports_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListImportsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegisterServiceServer).ListImports(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegisterService_ListImports_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegisterServiceServer).ListImports(ctx, req.(*ListImportsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // RegisterService_ServiceDesc is the grpc.ServiceDesc for RegisterService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -236,6 +308,14 @@ var RegisterService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "EraseCallee",
 			Handler:    _RegisterService_EraseCallee_Handler,
+		},
+		{
+			MethodName: "RecordImport",
+			Handler:    _RegisterService_RecordImport_Handler,
+		},
+		{
+			MethodName: "ListImports",
+			Handler:    _RegisterService_ListImports_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -1,0 +1,5 @@
+//go:build !mutant_import_any_file
+
+package main
+
+const mutantImportAnyFile = false

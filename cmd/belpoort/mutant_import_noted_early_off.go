@@ -1,0 +1,5 @@
+//go:build !mutant_import_noted_early
+
+package main
+
+const mutantImportNotedEarly = false

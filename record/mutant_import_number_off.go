@@ -1,0 +1,5 @@
+//go:build !mutant_import_number
+
+package record
+
+const mutantImportNumber = false

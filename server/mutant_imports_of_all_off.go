@@ -1,0 +1,5 @@
+//go:build !mutant_imports_of_all
+
+package server
+
+const mutantImportsOfAll = false
