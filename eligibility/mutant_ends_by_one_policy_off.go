@@ -1,0 +1,5 @@
+//go:build !mutant_ends_by_one_policy
+
+package eligibility
+
+const mutantEndsByOnePolicy = false
