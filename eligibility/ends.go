@@ -56,10 +56,11 @@ func (f *fading) end(fact *Fact) Instant {
 
 // last is when something ends under the policy under which it lasts longest.
 func (f *fading) last(until func(*Policy) Instant) Instant {
-	last := always
-	for i, p := range f.policies {
-		if mutantEndsByOnePolicy && i > 0 {
-			break
+	last := until(f.policies[0])
+	for _, p := range f.policies {
+		if mutantEndsByStrictest {
+			last = min(last, until(p))
+			continue
 		}
 		last = max(last, until(p))
 	}

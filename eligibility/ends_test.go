@@ -44,7 +44,7 @@ func sameAnswer(with, without Decision) string {
 }
 
 // TestWhatEndedDecidesNothing: for random callees, campaigns and instants, a decision without the facts that have ended by
-// then, all of them or any of them, is the decision with them, from then on. The mutant mutant_ends_by_one_policy must fail
+// then, all of them or any of them, is the decision with them, from then on. The mutant mutant_ends_by_strictest must fail
 // here.
 func TestWhatEndedDecidesNothing(t *testing.T) {
 	seed, pairs := referenceSeed(t), referencePairs(30_000, 1_000_000)

@@ -104,7 +104,9 @@ type RunRetentionRequest struct {
 	// The terms; at least one. Required.
 	Policy *RetentionPolicy `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
 	// Counts, and destroys nothing.
-	DryRun        bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// Goes on where the run ended that gave this token in its last answer. Empty: from the beginning.
+	ResumeToken   string `protobuf:"bytes,3,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -153,6 +155,13 @@ func (x *RunRetentionRequest) GetDryRun() bool {
 	return false
 }
 
+func (x *RunRetentionRequest) GetResumeToken() string {
+	if x != nil {
+		return x.ResumeToken
+	}
+	return ""
+}
+
 // How far a run is.
 type RunRetentionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -163,7 +172,9 @@ type RunRetentionResponse struct {
 	// What was found so far, by kind.
 	Counts []*RetentionCount `protobuf:"bytes,3,rep,name=counts,proto3" json:"counts,omitempty"`
 	// Ledger position of the fact that the run began; 0 for a dry run.
-	Position      uint64 `protobuf:"varint,4,opt,name=position,proto3" json:"position,omitempty"`
+	Position uint64 `protobuf:"varint,4,opt,name=position,proto3" json:"position,omitempty"`
+	// Where another run can go on. Its counts begin at 0.
+	ResumeToken   string `protobuf:"bytes,5,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -224,6 +235,13 @@ func (x *RunRetentionResponse) GetPosition() uint64 {
 		return x.Position
 	}
 	return 0
+}
+
+func (x *RunRetentionResponse) GetResumeToken() string {
+	if x != nil {
+		return x.ResumeToken
+	}
+	return ""
 }
 
 // What a run found of one kind.
@@ -465,15 +483,17 @@ const file_belpoort_v1_retention_proto_rawDesc = "" +
 	"\brefusals\x18\x01 \x01(\tR\brefusals\x12\x14\n" +
 	"\x05calls\x18\x02 \x01(\tR\x05calls\x12\x14\n" +
 	"\x05bases\x18\x03 \x01(\tR\x05bases\x12\x14\n" +
-	"\x05lists\x18\x04 \x01(\tR\x05lists\"d\n" +
+	"\x05lists\x18\x04 \x01(\tR\x05lists\"\x87\x01\n" +
 	"\x13RunRetentionRequest\x124\n" +
 	"\x06policy\x18\x01 \x01(\v2\x1c.belpoort.v1.RetentionPolicyR\x06policy\x12\x17\n" +
-	"\adry_run\x18\x02 \x01(\bR\x06dryRun\"\x9d\x01\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12!\n" +
+	"\fresume_token\x18\x03 \x01(\tR\vresumeToken\"\xc0\x01\n" +
 	"\x14RunRetentionResponse\x12\x1a\n" +
 	"\bfinished\x18\x01 \x01(\bR\bfinished\x12\x18\n" +
 	"\acallees\x18\x02 \x01(\x04R\acallees\x123\n" +
 	"\x06counts\x18\x03 \x03(\v2\x1b.belpoort.v1.RetentionCountR\x06counts\x12\x1a\n" +
-	"\bposition\x18\x04 \x01(\x04R\bposition\"\xc7\x01\n" +
+	"\bposition\x18\x04 \x01(\x04R\bposition\x12!\n" +
+	"\fresume_token\x18\x05 \x01(\tR\vresumeToken\"\xc7\x01\n" +
 	"\x0eRetentionCount\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04held\x18\x02 \x01(\x04R\x04held\x12\x1c\n" +
