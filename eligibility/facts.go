@@ -21,6 +21,8 @@ type Fact struct {
 	Erasure            *Erasure
 	CorrectionProposed *CorrectionProposed
 	Correction         *Correction
+	// Disposal changes no decision.
+	Disposal *Disposal
 }
 
 // Subscriber says who the subscriber of a number is. The latest Since at or before the dial instant counts.
@@ -150,6 +152,14 @@ type Erasure struct {
 	Reason string
 	Client string
 	Born   Date // of a person too young for some campaign; zero: none
+}
+
+// Disposal says that facts were kept long enough, and that what they said was destroyed when it had come to decide nothing.
+type Disposal struct {
+	At        time.Time
+	Positions []uint64 // of the facts, in order
+	Number    bool     // the sealed number went too
+	Run       uint64   // the position of the run that did it
 }
 
 // CorrectionProposed says that somebody holds an objection for a mistake. It changes nothing.

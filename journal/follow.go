@@ -225,7 +225,7 @@ func (f *follower) moveTo(place uint64, at int64) error {
 	f.place = place
 	j.ship.advance(place, at, synced)
 	n := 0
-	for n+1 < len(j.segments) && j.segments[n+1].first <= place+1 {
+	for n+1 < len(j.segments) && j.segments[n+1].first <= place+1 && !mutantJournalSegmentsKept {
 		n++
 	}
 	gone := j.segments[:n]

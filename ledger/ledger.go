@@ -177,6 +177,7 @@ type Ledger interface {
 	Facts
 	Decisions
 	Metadata
+	Retention
 
 	// Verify walks the whole ledger. A wrong ledger is a report, not an error; an error means that the walk could
 	// not be finished.

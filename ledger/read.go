@@ -37,8 +37,8 @@ type reader struct {
 }
 
 func newReader(ctx context.Context, pool *sql.DB, path string) (reader, error) {
-	s, err := newSession(ctx, pool, factsQuery, factsOfManyQuery, latestQuery, entryQuery, referenceQuery, tailQuery, numberQuery,
-		placeQuery, metaQuery, tipQuery, ofKindQuery, decisionQuery, latestDecisionsQuery, byCallQuery, allowedQuery, allowedFromQuery)
+	s, err := newSession(ctx, pool, append(retentionReads[:len(retentionReads):len(retentionReads)], factsQuery, factsOfManyQuery, latestQuery, entryQuery, referenceQuery, tailQuery, numberQuery,
+		placeQuery, metaQuery, tipQuery, ofKindQuery, decisionQuery, latestDecisionsQuery, byCallQuery, allowedQuery, allowedFromQuery)...)
 	return reader{s, path}, err
 }
 

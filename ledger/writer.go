@@ -38,7 +38,7 @@ type writer struct{ *session }
 func newWriter(ctx context.Context, pool *sql.DB) (writer, error) {
 	s, err := newSession(ctx, pool, beginQuery, commitQuery, rollbackQuery, markQuery, toMarkQuery, unmarkQuery,
 		keyQuery, moveHeadQuery, lastOfQuery, eraseQuery, eraseNumberQuery, placeQuery, movePlaceQuery, takeNumbersQuery, metaQuery, setMetaQuery,
-		factRows.one, factRows.many, calleeRows.one, calleeRows.many, decisionRows.one, decisionRows.many)
+		factRows.one, factRows.many, calleeRows.one, calleeRows.many, decisionRows.one, decisionRows.many, dropDecisionQuery, disposeQuery)
 	return writer{s}, err
 }
 

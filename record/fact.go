@@ -43,6 +43,8 @@ func FactFromProto(m *belpoortv1.Fact) (eligibility.Fact, error) {
 		f.Erasure = c.erasure("fact.erasure", kind.Erasure)
 	case *belpoortv1.Fact_CorrectionProposed:
 		f.CorrectionProposed = c.correctionProposed("fact.correction_proposed", kind.CorrectionProposed)
+	case *belpoortv1.Fact_Disposal:
+		f.Disposal = c.disposal("fact.disposal", kind.Disposal)
 	default:
 		c.fail("fact", "is missing")
 	}

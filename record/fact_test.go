@@ -53,6 +53,7 @@ func everyFact() []eligibility.Fact {
 		{ListEntry: &eligibility.ListEntry{List: "TPS", Since: at(1), LoadedAt: at(2)}},
 		{Correction: &eligibility.Correction{Objection: 3, Proposal: 4, At: at(1), Reason: "mistyped", ProposedBy: "a", ApprovedBy: "b"}},
 		{Erasure: &eligibility.Erasure{At: at(1), Reason: "asked", Client: "dpo", Born: eligibility.Date{Year: 2010, Month: 2, Day: 28}}},
+		{Disposal: &eligibility.Disposal{At: at(1), Positions: []uint64{3, 5, 300}, Number: true, Run: 2}},
 		{CorrectionProposed: &eligibility.CorrectionProposed{Objection: 3, At: at(1), Reason: "mistyped", Client: "a"}},
 	}
 }

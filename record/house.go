@@ -12,7 +12,7 @@ const MaxReason = 500
 // Recordable reports whether a fact may come from outside as it is. The others are made by the service, which sees to what
 // must go with them.
 func Recordable(f *eligibility.Fact) bool {
-	return f.Correction == nil && f.CorrectionProposed == nil && f.Erasure == nil
+	return f.Correction == nil && f.CorrectionProposed == nil && f.Erasure == nil && f.Disposal == nil
 }
 
 // Erasable are the kinds whose payloads an erasure takes away: what the person agreed to, was and asked. The others keep

@@ -28,6 +28,9 @@ const (
 	KindCampaignStates int32 = 101
 
 	KindCorrectionProposed int32 = 23
+	KindDisposal           int32 = 30
+	// KindRetention is that of the runs that destroyed what was kept long enough; it concerns no callee.
+	KindRetention int32 = 102
 )
 
 // ErrPayload says that a ledger payload does not hold what its kind promises: the ledger is damaged, or was written by a
@@ -61,6 +64,8 @@ func KindOf(f eligibility.Fact) int32 {
 		return KindErasure
 	case f.CorrectionProposed != nil:
 		return KindCorrectionProposed
+	case f.Disposal != nil:
+		return KindDisposal
 	default:
 		return 0
 	}

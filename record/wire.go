@@ -36,6 +36,8 @@ func FactToProto(f eligibility.Fact) *belpoortv1.Fact {
 		return &belpoortv1.Fact{Kind: &belpoortv1.Fact_Erasure{Erasure: erasureToProto(f.Erasure)}}
 	case f.CorrectionProposed != nil:
 		return &belpoortv1.Fact{Kind: &belpoortv1.Fact_CorrectionProposed{CorrectionProposed: correctionProposedToProto(f.CorrectionProposed)}}
+	case f.Disposal != nil:
+		return &belpoortv1.Fact{Kind: &belpoortv1.Fact_Disposal{Disposal: disposalToProto(f.Disposal)}}
 	default:
 		return &belpoortv1.Fact{}
 	}

@@ -40,6 +40,7 @@ var permitted = map[string]string{
 	"AuditService/GetDecision":              "compliance",
 	"AuditService/ListDecisions":            "compliance",
 	"AuditService/CompareCalls":             "compliance",
+	"RetentionService/RunRetention":         "compliance",
 }
 
 // knock calls a method with an empty message, whatever its kind, and tells how it was answered.

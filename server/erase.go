@@ -18,8 +18,6 @@ import (
 const (
 	// eraseTries bounds how often an erasure begins anew because facts about the callee keep coming.
 	eraseTries = 20
-	// adult is the highest age that Dutch law asks of whom something is offered to (games of chance, in years).
-	adult = 24
 )
 
 // EraseCallee takes away the number and what is known of the person. What restrains from calling them stays, and what shows
@@ -114,7 +112,7 @@ func younger(a, b eligibility.Date) eligibility.Date {
 
 // protected is the date of birth of somebody who is too young for what is, or may be, offered; zero for others.
 func (s *Server) protected(born eligibility.Date, at time.Time) eligibility.Date {
-	age := adult
+	age := eligibility.Adult
 	for _, c := range s.force.Load().catalogue.Campaigns {
 		age = max(age, c.Policy.MinimumAge)
 	}

@@ -35,6 +35,7 @@ const (
 	ReasonNoCatalogue           = "NO_CATALOGUE"
 	ReasonCampaignRuns          = "CAMPAIGN_NOT_SUSPENDED"
 	ReasonStatesBusy            = "CAMPAIGN_STATES_BUSY"
+	ReasonRetentionRuns         = "RETENTION_RUNS"
 	ReasonObjectionUnknown      = "OBJECTION_UNKNOWN"
 	ReasonCalleeErased          = "CALLEE_ERASED"
 	ReasonCorrectionUnknown     = "CORRECTION_UNKNOWN"

@@ -409,7 +409,7 @@ func newNode(t testing.TB, dir string, change func(*Config)) *node {
 	n.permits = signing{permits}
 	c := Config{
 		Permits: n.permits,
-		Facts:   n.door, ManyFacts: n.door, Appender: n.door, Eraser: n.door, Decisions: n.door, Allowed: n.door, Happened: n.door, Cache: memoryCache{records}, Attempts: memoryCache{records}, Floors: records, Lease: Alone{}, Journal: n.journal,
+		Facts:   n.door, ManyFacts: n.door, Appender: n.door, Eraser: n.door, Disposer: n.door, Walk: n.door, Decisions: n.door, Allowed: n.door, Happened: n.door, Cache: memoryCache{records}, Attempts: memoryCache{records}, Floors: records, Lease: Alone{}, Journal: n.journal,
 		Journalled: j.Stats().Appended, Law: dutchLaw(), ParseLaw: law.Parse, Ring: n.ring, Keys: keys, Log: log, Metrics: n.metrics, Clock: now,
 	}
 	if change != nil {

@@ -133,6 +133,7 @@ const (
 	proposalKeys  = "proposal/"
 	approvalKeys  = "approval/"
 	statesKeys    = "campaigns/"
+	retentionKeys = "retention/"
 )
 
 func objectionKey(client, requestID string) string { return objectionKeys + client + "/" + requestID }

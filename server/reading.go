@@ -168,14 +168,42 @@ func lastErasure(entries []Entry) (position uint64) {
 	return position
 }
 
+// disposedOf are the positions of what was kept long enough and is missing by right; nil for none.
+func disposedOf(entries []Entry) (disposed map[uint64]bool, err error) {
+	for i := range entries {
+		e := &entries[i]
+		if e.Kind != record.KindDisposal || e.Erased {
+			continue
+		}
+		fact, err := record.Unmarshal(e.Position, e.Payload)
+		if err != nil {
+			return nil, err
+		}
+		if disposed == nil {
+			disposed = map[uint64]bool{}
+		}
+		for _, position := range fact.Disposal.Positions {
+			disposed[position] = position < e.Position
+		}
+	}
+	return disposed, nil
+}
+
 // factsOf reads the facts out of ledger entries, and the latest moment that they prove to have passed: that at which the
 // ledger took them or, where somebody's clock ran a little ahead, that of the objection or withdrawal itself. A check is
 // never decided for an earlier instant, or a clock set back would make an objection a thing of the future.
 func factsOf(entries []Entry) (facts []eligibility.Fact, latest time.Time, err error) {
 	erasure := lastErasure(entries)
+	disposed, err := disposedOf(entries)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
 	for i := range entries {
 		entry := &entries[i]
 		if entry.Erased && entry.Position < erasure && slices.Contains(record.Erasable(), entry.Kind) {
+			continue
+		}
+		if entry.Erased && disposed[entry.Position] {
 			continue
 		}
 		if entry.Erased {

@@ -79,6 +79,8 @@ var rules = map[string]rule{
 	belpoortv1.AuditService_CompareCalls_FullMethodName:  {roles: roleCompliance},
 	belpoortv1.AuditService_ListDecisions_FullMethodName: {roles: roleCompliance},
 
+	belpoortv1.RetentionService_RunRetention_FullMethodName: {roles: roleCompliance},
+
 	healthv1.Health_Check_FullMethodName: {open: true},
 	healthv1.Health_List_FullMethodName:  {open: true},
 	healthv1.Health_Watch_FullMethodName: {open: true},

@@ -34,6 +34,8 @@ type Config struct {
 	ManyFacts ManyFacts
 	Appender  Appender
 	Eraser    Eraser
+	Disposer  Disposer
+	Walk      CalleeWalk
 	Decisions Decisions
 	Allowed   AllowedCalls
 	Happened  Happenings
@@ -96,7 +98,7 @@ const (
 
 func (c *Config) check() error {
 	for name, present := range map[string]bool{
-		"Facts": c.Facts != nil, "ManyFacts": c.ManyFacts != nil, "Appender": c.Appender != nil, "Eraser": c.Eraser != nil, "Decisions": c.Decisions != nil,
+		"Facts": c.Facts != nil, "ManyFacts": c.ManyFacts != nil, "Appender": c.Appender != nil, "Eraser": c.Eraser != nil, "Disposer": c.Disposer != nil, "Walk": c.Walk != nil, "Decisions": c.Decisions != nil,
 		"Allowed": c.Allowed != nil, "Happened": c.Happened != nil, "Cache": c.Cache != nil, "Attempts": c.Attempts != nil,
 		"Floors": c.Floors != nil, "Lease": c.Lease != nil, "Permits": c.Permits != nil,
 		"Journal": c.Journal != nil, "Law": c.Law != nil, "ParseLaw": c.ParseLaw != nil, "Ring": c.Ring != nil,
@@ -136,6 +138,9 @@ type Server struct {
 	facts     *factReader
 	appender  Appender
 	eraser    Eraser
+	disposer  Disposer
+	walk      CalleeWalk
+	retaining sync.Mutex // held by a run of retention
 	decisions Decisions
 	cache     Cache
 	attempts  Attempts
@@ -207,7 +212,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		facts:    newFactReader(c.Facts, c.ManyFacts, c.LedgerReads, c.Clock),
-		appender: c.Appender, eraser: c.Eraser, decisions: c.Decisions, cache: c.Cache, attempts: c.Attempts, floors: c.Floors, lease: c.Lease, permits: c.Permits,
+		appender: c.Appender, eraser: c.Eraser, disposer: c.Disposer, walk: c.Walk, decisions: c.Decisions, cache: c.Cache, attempts: c.Attempts, floors: c.Floors, lease: c.Lease, permits: c.Permits,
 		journal: c.Journal, pending: newPendingObjections(c.Pending), repeats: newRepeats(), uptime: c.Uptime, allowWindow: c.AllowWindow,
 		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, clock: c.Clock, parseLaw: c.ParseLaw,
 		admission: newAdmission(c.Checks, c.Patience), full: tooMany().GRPCStatus().Err(), remoteCache: c.RemoteCache, writes: make(chan struct{}, maxWrites), rates: rates{due: map[string]time.Duration{}}, health: health.NewServer(), served: make(chan error, 1),
@@ -269,6 +274,7 @@ func (s *Server) register(to *grpc.Server) {
 	belpoortv1.RegisterRegisterServiceServer(to, &register{s: s})
 	belpoortv1.RegisterCatalogueServiceServer(to, &catalogues{s: s})
 	belpoortv1.RegisterAuditServiceServer(to, &audit{s: s})
+	belpoortv1.RegisterRetentionServiceServer(to, &retention{s: s})
 	healthv1.RegisterHealthServer(to, s.health)
 }
 
@@ -277,7 +283,7 @@ func (s *Server) setHealth(status healthv1.HealthCheckResponse_ServingStatus) {
 	for _, service := range []string{
 		belpoortv1.GatekeeperService_ServiceDesc.ServiceName, belpoortv1.ObjectionService_ServiceDesc.ServiceName,
 		belpoortv1.RegisterService_ServiceDesc.ServiceName, belpoortv1.CatalogueService_ServiceDesc.ServiceName,
-		belpoortv1.AuditService_ServiceDesc.ServiceName,
+		belpoortv1.AuditService_ServiceDesc.ServiceName, belpoortv1.RetentionService_ServiceDesc.ServiceName,
 	} {
 		s.health.SetServingStatus(service, status)
 	}

@@ -100,6 +100,60 @@ type Eraser interface {
 	Erase(ctx context.Context, w Write, kinds []int32, through uint64) (Written, error)
 }
 
+// Disposer destroys what the ledger has kept long enough.
+type Disposer interface {
+	// DisposeDecisions looks at the next decisions and removes those that were made too long ago, in one transaction.
+	DisposeDecisions(ctx context.Context, d DecisionDisposal) (DecisionsDisposed, error)
+	// DisposeFacts records each disposal's write and takes the payloads away, all durably and in one transaction. A disposal
+	// whose callee has facts after Through is left out, and its answer is Moved.
+	DisposeFacts(ctx context.Context, disposals []FactDisposal) ([]FactsDisposed, error)
+}
+
+// CalleeWalk goes through the callees of a ledger.
+type CalleeWalk interface {
+	// Callees gives the callees about whom there are facts, in order, behind one of them, at most limit.
+	Callees(ctx context.Context, after eligibility.CalleeToken, limit int) ([]eligibility.CalleeToken, error)
+	// Numbered tells which of 1 to 1,000 callees have a sealed number.
+	Numbered(ctx context.Context, callees []eligibility.CalleeToken) ([]eligibility.CalleeToken, error)
+}
+
+// DecisionDisposal says which decisions are looked at, and which of them go.
+type DecisionDisposal struct {
+	After  [16]byte   // look behind this id; zero: from the first
+	Allows time.Time  // ALLOWs made before go; zero: none
+	Others time.Time  // others made before go; zero: none
+	Keep   [][16]byte // never go
+	Limit  int        // how many are looked at
+	DryRun bool       // nothing goes
+}
+
+// DecisionsDisposed is what came of looking at decisions.
+type DecisionsDisposed struct {
+	Allows, Others DisposedCount
+	Last           [16]byte // go on behind it
+	Done           bool
+}
+
+// DisposedCount tells of decisions of one sort; Oldest is of those that stay, zero for none.
+type DisposedCount struct {
+	Looked, Gone, Kept uint64
+	Oldest             time.Time
+}
+
+// FactDisposal takes the payloads of some of a callee's facts away, and its sealed number if Number.
+type FactDisposal struct {
+	Write     Write
+	Positions []uint64
+	Number    bool
+	Through   uint64 // the callee's last position that was looked at
+}
+
+// FactsDisposed is what came of a disposal.
+type FactsDisposed struct {
+	Written
+	Moved bool
+}
+
 // Decisions reads the decisions that have reached the ledger, as payloads of the journal.
 type Decisions interface {
 	// Decision gives a decision, or ErrNotFound.

@@ -22,13 +22,22 @@ must follow from the one before. Then look at every ALLOW: it must have a basis,
 callee that was known, and no objection or withdrawal may have been in force that it did not see. A backup is given as a file; without one the ledger in the data folder is copied first,
 while the service runs or not, and with --ledger the one on PostgreSQL is walked where it is.
 
+Without a backup the journal in the data folder is compared with the ledger too: what it has shipped must be there, word for word.
+With --replay each ALLOW is decided again, from the facts at its position, under its catalogue and law, at its instant, and must
+come out the same; that takes the deployment's key, in the data folder. Not replayed are those whose law version is not that of
+this binary (or of --law), and those whose facts or number are not in the ledger, or not any more.
+
 Exits 0 when all is sound, 1 with the first position that is not, or with the decisions that the ledger does not support.`,
 		Example: `  belpoort ledger verify --data /var/lib/belpoort
   belpoort ledger verify /backups/belpoort-monday.db
+  belpoort ledger verify --data /var/lib/belpoort --replay
   belpoort ledger verify --ledger postgres://belpoort@db/belpoort`,
 		RunE: ledgerVerify,
 	}
 	cmd.Flags().String("ledger", "", "URL of a PostgreSQL ledger, postgres://...")
+	cmd.Flags().Bool("replay", false, "decide every ALLOW again")
+	cmd.Flags().Int("replay-every", 1, "with --replay: only one ALLOW in so many")
+	lawFlag(cmd)
 	return cmd
 }
 
@@ -47,8 +56,12 @@ func ledgerVerify(cmd *cobra.Command, args []string) error {
 	}
 	report, err := store.Verify(cmd.Context())
 	var allowed proof.Report
+	var more soundness
 	if err == nil && report.OK() {
 		allowed, err = proof.Check(cmd.Context(), store)
+	}
+	if err == nil && report.OK() {
+		more, err = lookFurther(cmd, store, backup == "")
 	}
 	if err = errors.Join(err, store.Close(), done()); err != nil {
 		return exit(exitFailed, err)
@@ -63,10 +76,13 @@ func ledgerVerify(cmd *cobra.Command, args []string) error {
 	}
 	if allowed.Wrong > 0 {
 		fmt.Fprintf(w, "%d of %d ALLOWs are not supported by the ledger\n", allowed.Wrong, allowed.Allowed)
+	}
+	if more.tellWrong(w) || allowed.Wrong > 0 {
 		return exit(exitFailed, nil)
 	}
 	fmt.Fprintf(w, "SOUND  %d facts, %d of them erased, last hash %s\n", report.Head, report.Erased, hex.EncodeToString(report.Hash[:]))
 	fmt.Fprintf(w, "%d ALLOWs, each with its basis and against no objection; the evidence of %d was erased\n", allowed.Allowed, allowed.Erased)
+	more.tell(w)
 	return nil
 }
 

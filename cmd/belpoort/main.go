@@ -128,6 +128,7 @@ Every flag can also be set in the environment (--grpc as BELPOORT_GRPC) or in th
 		objectCommand(),
 		offerCommand(),
 		eraseCommand(),
+		retentionCommand(),
 		correctCommand(),
 		applyCommand(),
 		campaignsCommand(),

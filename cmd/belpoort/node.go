@@ -228,7 +228,7 @@ func (n *node) serve(ctx context.Context, o nodeOptions, nl *eligibility.Law, ri
 	store := register{n.ledger}
 	config := server.Config{
 		Permits: signing{permits},
-		Facts:   store, ManyFacts: store, Appender: store, Eraser: store, Decisions: store, Allowed: store, Happened: store, Lease: server.Alone{}, Journal: n.journal, Pending: n.pending,
+		Facts:   store, ManyFacts: store, Appender: store, Eraser: store, Disposer: store, Walk: store, Decisions: store, Allowed: store, Happened: store, Lease: server.Alone{}, Journal: n.journal, Pending: n.pending,
 		Journalled: n.journalled, Law: nl, ParseLaw: law.Parse, Ring: ring, Keys: keys,
 		Log: n.log, Metrics: metrics, Reflection: n.grpc.Addr().(*net.TCPAddr).IP.IsLoopback(),
 		Checks: o.checks, Patience: o.patience, RemoteCache: o.redis != "", AllowWindow: o.allowWindow, ScreenedPerHour: o.screenLimit, WarmedPerSecond: o.warmRate, Uptime: fence.Uptime,

@@ -1971,6 +1971,80 @@ func (x *Erasure) GetBorn() string {
 	return ""
 }
 
+// States that facts about the callee were kept long enough and that what they said was destroyed: it had come to decide
+// nothing. Has no effect. Recorded by RunRetention only.
+type Disposal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it was done.
+	DisposeTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=dispose_time,json=disposeTime,proto3" json:"dispose_time,omitempty"`
+	// Ledger positions of the facts, in order; at most 10,000.
+	Positions []uint64 `protobuf:"varint,2,rep,packed,name=positions,proto3" json:"positions,omitempty"`
+	// The number went too: nothing was left that needs it.
+	Number bool `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	// Ledger position of the run, which names the terms and who asked.
+	RunPosition   uint64 `protobuf:"varint,4,opt,name=run_position,json=runPosition,proto3" json:"run_position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Disposal) Reset() {
+	*x = Disposal{}
+	mi := &file_belpoort_v1_fact_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Disposal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Disposal) ProtoMessage() {}
+
+func (x *Disposal) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_fact_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Disposal.ProtoReflect.Descriptor instead.
+func (*Disposal) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Disposal) GetDisposeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DisposeTime
+	}
+	return nil
+}
+
+func (x *Disposal) GetPositions() []uint64 {
+	if x != nil {
+		return x.Positions
+	}
+	return nil
+}
+
+func (x *Disposal) GetNumber() bool {
+	if x != nil {
+		return x.Number
+	}
+	return false
+}
+
+func (x *Disposal) GetRunPosition() uint64 {
+	if x != nil {
+		return x.RunPosition
+	}
+	return 0
+}
+
 // States that an objection is proposed to be corrected. Has no effect. Recorded by ProposeCorrection only.
 type CorrectionProposed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1988,7 +2062,7 @@ type CorrectionProposed struct {
 
 func (x *CorrectionProposed) Reset() {
 	*x = CorrectionProposed{}
-	mi := &file_belpoort_v1_fact_proto_msgTypes[12]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2000,7 +2074,7 @@ func (x *CorrectionProposed) String() string {
 func (*CorrectionProposed) ProtoMessage() {}
 
 func (x *CorrectionProposed) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_fact_proto_msgTypes[12]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2013,7 +2087,7 @@ func (x *CorrectionProposed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectionProposed.ProtoReflect.Descriptor instead.
 func (*CorrectionProposed) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{12}
+	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CorrectionProposed) GetObjectionPosition() uint64 {
@@ -2065,7 +2139,7 @@ type Correction struct {
 
 func (x *Correction) Reset() {
 	*x = Correction{}
-	mi := &file_belpoort_v1_fact_proto_msgTypes[13]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2077,7 +2151,7 @@ func (x *Correction) String() string {
 func (*Correction) ProtoMessage() {}
 
 func (x *Correction) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_fact_proto_msgTypes[13]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2090,7 +2164,7 @@ func (x *Correction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Correction.ProtoReflect.Descriptor instead.
 func (*Correction) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{13}
+	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Correction) GetObjectionPosition() uint64 {
@@ -2154,6 +2228,7 @@ type Fact struct {
 	//	*Fact_Correction
 	//	*Fact_Erasure
 	//	*Fact_CorrectionProposed
+	//	*Fact_Disposal
 	Kind          isFact_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2161,7 +2236,7 @@ type Fact struct {
 
 func (x *Fact) Reset() {
 	*x = Fact{}
-	mi := &file_belpoort_v1_fact_proto_msgTypes[14]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2173,7 +2248,7 @@ func (x *Fact) String() string {
 func (*Fact) ProtoMessage() {}
 
 func (x *Fact) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_fact_proto_msgTypes[14]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2186,7 +2261,7 @@ func (x *Fact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fact.ProtoReflect.Descriptor instead.
 func (*Fact) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{14}
+	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Fact) GetKind() isFact_Kind {
@@ -2304,6 +2379,15 @@ func (x *Fact) GetCorrectionProposed() *CorrectionProposed {
 	return nil
 }
 
+func (x *Fact) GetDisposal() *Disposal {
+	if x != nil {
+		if x, ok := x.Kind.(*Fact_Disposal); ok {
+			return x.Disposal
+		}
+	}
+	return nil
+}
+
 type isFact_Kind interface {
 	isFact_Kind()
 }
@@ -2368,6 +2452,11 @@ type Fact_CorrectionProposed struct {
 	CorrectionProposed *CorrectionProposed `protobuf:"bytes,23,opt,name=correction_proposed,json=correctionProposed,proto3,oneof"`
 }
 
+type Fact_Disposal struct {
+	// A disposal.
+	Disposal *Disposal `protobuf:"bytes,30,opt,name=disposal,proto3,oneof"`
+}
+
 func (*Fact_Subscriber) isFact_Kind() {}
 
 func (*Fact_Consent) isFact_Kind() {}
@@ -2392,6 +2481,8 @@ func (*Fact_Erasure) isFact_Kind() {}
 
 func (*Fact_CorrectionProposed) isFact_Kind() {}
 
+func (*Fact_Disposal) isFact_Kind() {}
+
 // A fact as the ledger holds it.
 type LedgerEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2413,7 +2504,7 @@ type LedgerEntry struct {
 
 func (x *LedgerEntry) Reset() {
 	*x = LedgerEntry{}
-	mi := &file_belpoort_v1_fact_proto_msgTypes[15]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2425,7 +2516,7 @@ func (x *LedgerEntry) String() string {
 func (*LedgerEntry) ProtoMessage() {}
 
 func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_fact_proto_msgTypes[15]
+	mi := &file_belpoort_v1_fact_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2438,7 +2529,7 @@ func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerEntry.ProtoReflect.Descriptor instead.
 func (*LedgerEntry) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{15}
+	return file_belpoort_v1_fact_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LedgerEntry) GetPosition() uint64 {
@@ -2597,7 +2688,12 @@ const file_belpoort_v1_fact_proto_rawDesc = "" +
 	"erase_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\teraseTime\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06client\x18\x03 \x01(\tR\x06client\x12\x12\n" +
-	"\x04born\x18\x04 \x01(\tR\x04born\"\xb2\x01\n" +
+	"\x04born\x18\x04 \x01(\tR\x04born\"\xa2\x01\n" +
+	"\bDisposal\x12=\n" +
+	"\fdispose_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\vdisposeTime\x12\x1c\n" +
+	"\tpositions\x18\x02 \x03(\x04R\tpositions\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\bR\x06number\x12!\n" +
+	"\frun_position\x18\x04 \x01(\x04R\vrunPosition\"\xb2\x01\n" +
 	"\x12CorrectionProposed\x12-\n" +
 	"\x12objection_position\x18\x01 \x01(\x04R\x11objectionPosition\x12=\n" +
 	"\fpropose_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vproposeTime\x12\x16\n" +
@@ -2612,7 +2708,7 @@ const file_belpoort_v1_fact_proto_rawDesc = "" +
 	"\vproposed_by\x18\x05 \x01(\tR\n" +
 	"proposedBy\x12\x1f\n" +
 	"\vapproved_by\x18\x06 \x01(\tR\n" +
-	"approvedBy\"\xec\x05\n" +
+	"approvedBy\"\xa1\x06\n" +
 	"\x04Fact\x129\n" +
 	"\n" +
 	"subscriber\x18\x01 \x01(\v2\x17.belpoort.v1.SubscriberH\x00R\n" +
@@ -2633,7 +2729,8 @@ const file_belpoort_v1_fact_proto_rawDesc = "" +
 	"correction\x18\x15 \x01(\v2\x17.belpoort.v1.CorrectionH\x00R\n" +
 	"correction\x120\n" +
 	"\aerasure\x18\x16 \x01(\v2\x14.belpoort.v1.ErasureH\x00R\aerasure\x12R\n" +
-	"\x13correction_proposed\x18\x17 \x01(\v2\x1f.belpoort.v1.CorrectionProposedH\x00R\x12correctionProposedB\x06\n" +
+	"\x13correction_proposed\x18\x17 \x01(\v2\x1f.belpoort.v1.CorrectionProposedH\x00R\x12correctionProposed\x123\n" +
+	"\bdisposal\x18\x1e \x01(\v2\x15.belpoort.v1.DisposalH\x00R\bdisposalB\x06\n" +
 	"\x04kind\"\xd8\x01\n" +
 	"\vLedgerEntry\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x04R\bposition\x12;\n" +
@@ -2744,7 +2841,7 @@ func file_belpoort_v1_fact_proto_rawDescGZIP() []byte {
 }
 
 var file_belpoort_v1_fact_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
-var file_belpoort_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_belpoort_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_belpoort_v1_fact_proto_goTypes = []any{
 	(SubscriberKind)(0),           // 0: belpoort.v1.SubscriberKind
 	(Channel)(0),                  // 1: belpoort.v1.Channel
@@ -2770,70 +2867,73 @@ var file_belpoort_v1_fact_proto_goTypes = []any{
 	(*ObjectionOffer)(nil),        // 21: belpoort.v1.ObjectionOffer
 	(*ListEntry)(nil),             // 22: belpoort.v1.ListEntry
 	(*Erasure)(nil),               // 23: belpoort.v1.Erasure
-	(*CorrectionProposed)(nil),    // 24: belpoort.v1.CorrectionProposed
-	(*Correction)(nil),            // 25: belpoort.v1.Correction
-	(*Fact)(nil),                  // 26: belpoort.v1.Fact
-	(*LedgerEntry)(nil),           // 27: belpoort.v1.LedgerEntry
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(Purpose)(0),                  // 29: belpoort.v1.Purpose
+	(*Disposal)(nil),              // 24: belpoort.v1.Disposal
+	(*CorrectionProposed)(nil),    // 25: belpoort.v1.CorrectionProposed
+	(*Correction)(nil),            // 26: belpoort.v1.Correction
+	(*Fact)(nil),                  // 27: belpoort.v1.Fact
+	(*LedgerEntry)(nil),           // 28: belpoort.v1.LedgerEntry
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(Purpose)(0),                  // 30: belpoort.v1.Purpose
 }
 var file_belpoort_v1_fact_proto_depIdxs = []int32{
 	3,  // 0: belpoort.v1.Verification.method:type_name -> belpoort.v1.VerificationMethod
-	28, // 1: belpoort.v1.Verification.verify_time:type_name -> google.protobuf.Timestamp
+	29, // 1: belpoort.v1.Verification.verify_time:type_name -> google.protobuf.Timestamp
 	0,  // 2: belpoort.v1.Subscriber.kind:type_name -> belpoort.v1.SubscriberKind
-	28, // 3: belpoort.v1.Subscriber.since_time:type_name -> google.protobuf.Timestamp
+	29, // 3: belpoort.v1.Subscriber.since_time:type_name -> google.protobuf.Timestamp
 	1,  // 4: belpoort.v1.Consent.channels:type_name -> belpoort.v1.Channel
-	29, // 5: belpoort.v1.Consent.purposes:type_name -> belpoort.v1.Purpose
-	28, // 6: belpoort.v1.Consent.give_time:type_name -> google.protobuf.Timestamp
+	30, // 5: belpoort.v1.Consent.purposes:type_name -> belpoort.v1.Purpose
+	29, // 6: belpoort.v1.Consent.give_time:type_name -> google.protobuf.Timestamp
 	2,  // 7: belpoort.v1.Consent.method:type_name -> belpoort.v1.ConsentMethod
 	12, // 8: belpoort.v1.Consent.evidence:type_name -> belpoort.v1.Evidence
 	13, // 9: belpoort.v1.Consent.verified:type_name -> belpoort.v1.Verification
-	28, // 10: belpoort.v1.Consent.expire_time:type_name -> google.protobuf.Timestamp
-	28, // 11: belpoort.v1.Withdrawal.withdraw_time:type_name -> google.protobuf.Timestamp
+	29, // 10: belpoort.v1.Consent.expire_time:type_name -> google.protobuf.Timestamp
+	29, // 11: belpoort.v1.Withdrawal.withdraw_time:type_name -> google.protobuf.Timestamp
 	6,  // 12: belpoort.v1.Withdrawal.via:type_name -> belpoort.v1.Via
 	4,  // 13: belpoort.v1.Relationship.kind:type_name -> belpoort.v1.RelationshipKind
-	28, // 14: belpoort.v1.Relationship.start_time:type_name -> google.protobuf.Timestamp
-	28, // 15: belpoort.v1.Relationship.end_time:type_name -> google.protobuf.Timestamp
+	29, // 14: belpoort.v1.Relationship.start_time:type_name -> google.protobuf.Timestamp
+	29, // 15: belpoort.v1.Relationship.end_time:type_name -> google.protobuf.Timestamp
 	5,  // 16: belpoort.v1.Relationship.number_source:type_name -> belpoort.v1.NumberSource
-	28, // 17: belpoort.v1.CallRequest.request_time:type_name -> google.protobuf.Timestamp
-	28, // 18: belpoort.v1.CallRequest.call_time:type_name -> google.protobuf.Timestamp
+	29, // 17: belpoort.v1.CallRequest.request_time:type_name -> google.protobuf.Timestamp
+	29, // 18: belpoort.v1.CallRequest.call_time:type_name -> google.protobuf.Timestamp
 	12, // 19: belpoort.v1.CallRequest.evidence:type_name -> belpoort.v1.Evidence
-	28, // 20: belpoort.v1.Objection.object_time:type_name -> google.protobuf.Timestamp
+	29, // 20: belpoort.v1.Objection.object_time:type_name -> google.protobuf.Timestamp
 	6,  // 21: belpoort.v1.Objection.via:type_name -> belpoort.v1.Via
 	7,  // 22: belpoort.v1.Objection.scope:type_name -> belpoort.v1.ObjectionScope
 	8,  // 23: belpoort.v1.Objection.by:type_name -> belpoort.v1.ObjectedBy
-	28, // 24: belpoort.v1.CallReport.dial_time:type_name -> google.protobuf.Timestamp
+	29, // 24: belpoort.v1.CallReport.dial_time:type_name -> google.protobuf.Timestamp
 	9,  // 25: belpoort.v1.CallReport.outcome:type_name -> belpoort.v1.Outcome
-	28, // 26: belpoort.v1.CallReport.end_time:type_name -> google.protobuf.Timestamp
+	29, // 26: belpoort.v1.CallReport.end_time:type_name -> google.protobuf.Timestamp
 	10, // 27: belpoort.v1.CallReport.offer_how:type_name -> belpoort.v1.OfferHow
 	11, // 28: belpoort.v1.CallReport.offer_result:type_name -> belpoort.v1.OfferResult
-	28, // 29: belpoort.v1.ObjectionOffer.offer_time:type_name -> google.protobuf.Timestamp
+	29, // 29: belpoort.v1.ObjectionOffer.offer_time:type_name -> google.protobuf.Timestamp
 	10, // 30: belpoort.v1.ObjectionOffer.how:type_name -> belpoort.v1.OfferHow
 	11, // 31: belpoort.v1.ObjectionOffer.result:type_name -> belpoort.v1.OfferResult
-	28, // 32: belpoort.v1.ListEntry.since_time:type_name -> google.protobuf.Timestamp
-	28, // 33: belpoort.v1.ListEntry.load_time:type_name -> google.protobuf.Timestamp
-	28, // 34: belpoort.v1.Erasure.erase_time:type_name -> google.protobuf.Timestamp
-	28, // 35: belpoort.v1.CorrectionProposed.propose_time:type_name -> google.protobuf.Timestamp
-	28, // 36: belpoort.v1.Correction.approve_time:type_name -> google.protobuf.Timestamp
-	14, // 37: belpoort.v1.Fact.subscriber:type_name -> belpoort.v1.Subscriber
-	15, // 38: belpoort.v1.Fact.consent:type_name -> belpoort.v1.Consent
-	16, // 39: belpoort.v1.Fact.withdrawal:type_name -> belpoort.v1.Withdrawal
-	17, // 40: belpoort.v1.Fact.relationship:type_name -> belpoort.v1.Relationship
-	18, // 41: belpoort.v1.Fact.call_request:type_name -> belpoort.v1.CallRequest
-	19, // 42: belpoort.v1.Fact.objection:type_name -> belpoort.v1.Objection
-	20, // 43: belpoort.v1.Fact.call_report:type_name -> belpoort.v1.CallReport
-	22, // 44: belpoort.v1.Fact.list_entry:type_name -> belpoort.v1.ListEntry
-	21, // 45: belpoort.v1.Fact.objection_offer:type_name -> belpoort.v1.ObjectionOffer
-	25, // 46: belpoort.v1.Fact.correction:type_name -> belpoort.v1.Correction
-	23, // 47: belpoort.v1.Fact.erasure:type_name -> belpoort.v1.Erasure
-	24, // 48: belpoort.v1.Fact.correction_proposed:type_name -> belpoort.v1.CorrectionProposed
-	28, // 49: belpoort.v1.LedgerEntry.record_time:type_name -> google.protobuf.Timestamp
-	26, // 50: belpoort.v1.LedgerEntry.fact:type_name -> belpoort.v1.Fact
-	51, // [51:51] is the sub-list for method output_type
-	51, // [51:51] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	29, // 32: belpoort.v1.ListEntry.since_time:type_name -> google.protobuf.Timestamp
+	29, // 33: belpoort.v1.ListEntry.load_time:type_name -> google.protobuf.Timestamp
+	29, // 34: belpoort.v1.Erasure.erase_time:type_name -> google.protobuf.Timestamp
+	29, // 35: belpoort.v1.Disposal.dispose_time:type_name -> google.protobuf.Timestamp
+	29, // 36: belpoort.v1.CorrectionProposed.propose_time:type_name -> google.protobuf.Timestamp
+	29, // 37: belpoort.v1.Correction.approve_time:type_name -> google.protobuf.Timestamp
+	14, // 38: belpoort.v1.Fact.subscriber:type_name -> belpoort.v1.Subscriber
+	15, // 39: belpoort.v1.Fact.consent:type_name -> belpoort.v1.Consent
+	16, // 40: belpoort.v1.Fact.withdrawal:type_name -> belpoort.v1.Withdrawal
+	17, // 41: belpoort.v1.Fact.relationship:type_name -> belpoort.v1.Relationship
+	18, // 42: belpoort.v1.Fact.call_request:type_name -> belpoort.v1.CallRequest
+	19, // 43: belpoort.v1.Fact.objection:type_name -> belpoort.v1.Objection
+	20, // 44: belpoort.v1.Fact.call_report:type_name -> belpoort.v1.CallReport
+	22, // 45: belpoort.v1.Fact.list_entry:type_name -> belpoort.v1.ListEntry
+	21, // 46: belpoort.v1.Fact.objection_offer:type_name -> belpoort.v1.ObjectionOffer
+	26, // 47: belpoort.v1.Fact.correction:type_name -> belpoort.v1.Correction
+	23, // 48: belpoort.v1.Fact.erasure:type_name -> belpoort.v1.Erasure
+	25, // 49: belpoort.v1.Fact.correction_proposed:type_name -> belpoort.v1.CorrectionProposed
+	24, // 50: belpoort.v1.Fact.disposal:type_name -> belpoort.v1.Disposal
+	29, // 51: belpoort.v1.LedgerEntry.record_time:type_name -> google.protobuf.Timestamp
+	27, // 52: belpoort.v1.LedgerEntry.fact:type_name -> belpoort.v1.Fact
+	53, // [53:53] is the sub-list for method output_type
+	53, // [53:53] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_belpoort_v1_fact_proto_init() }
@@ -2842,7 +2942,7 @@ func file_belpoort_v1_fact_proto_init() {
 		return
 	}
 	file_belpoort_v1_catalogue_proto_init()
-	file_belpoort_v1_fact_proto_msgTypes[14].OneofWrappers = []any{
+	file_belpoort_v1_fact_proto_msgTypes[15].OneofWrappers = []any{
 		(*Fact_Subscriber)(nil),
 		(*Fact_Consent)(nil),
 		(*Fact_Withdrawal)(nil),
@@ -2855,6 +2955,7 @@ func file_belpoort_v1_fact_proto_init() {
 		(*Fact_Correction)(nil),
 		(*Fact_Erasure)(nil),
 		(*Fact_CorrectionProposed)(nil),
+		(*Fact_Disposal)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2862,7 +2963,7 @@ func file_belpoort_v1_fact_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_belpoort_v1_fact_proto_rawDesc), len(file_belpoort_v1_fact_proto_rawDesc)),
 			NumEnums:      12,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

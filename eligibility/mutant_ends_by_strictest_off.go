@@ -1,0 +1,5 @@
+//go:build !mutant_ends_by_strictest
+
+package eligibility
+
+const mutantEndsByStrictest = false

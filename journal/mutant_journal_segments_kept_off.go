@@ -1,0 +1,5 @@
+//go:build !mutant_journal_segments_kept
+
+package journal
+
+const mutantJournalSegmentsKept = false

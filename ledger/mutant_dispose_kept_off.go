@@ -1,0 +1,5 @@
+//go:build !mutant_dispose_kept
+
+package ledger
+
+const mutantDisposeKept = false

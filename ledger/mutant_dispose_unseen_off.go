@@ -1,0 +1,5 @@
+//go:build !mutant_dispose_unseen
+
+package ledger
+
+const mutantDisposeUnseen = false

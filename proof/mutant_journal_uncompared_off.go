@@ -1,0 +1,5 @@
+//go:build !mutant_journal_uncompared
+
+package proof
+
+const mutantJournalUncompared = false

@@ -1,0 +1,5 @@
+//go:build !mutant_debt_destroyed
+
+package server
+
+const mutantDebtDestroyed = false

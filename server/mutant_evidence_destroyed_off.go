@@ -1,0 +1,5 @@
+//go:build !mutant_evidence_destroyed
+
+package server
+
+const mutantEvidenceDestroyed = false
