@@ -63,14 +63,17 @@ func TestIdleConnectionsAreBounded(t *testing.T) {
 	}
 	time.Sleep(1500 * time.Millisecond) // then they have been silent for long enough to make room
 	for range 10 {
-		http.DefaultClient.CloseIdleConnections()
 		if code, answer := p.check(allowedNumber); code != exitOK {
 			t.Errorf("a new client over gRPC: exit %d: %v", code, answer)
 		}
 		p.askTwice(t, "", "")
-		if status, body := get(p.ops, "/readyz"); status != 200 {
-			t.Errorf("a new client of --ops: %d %s", status, body)
+		newcomer := &http.Transport{}
+		t.Cleanup(newcomer.CloseIdleConnections)
+		answer, err := (&http.Client{Transport: newcomer}).Get("http://" + p.ops + "/readyz")
+		if err != nil || answer.StatusCode != 200 {
+			t.Fatalf("a new client of --ops: %v, %v", answer, err)
 		}
+		answer.Body.Close()
 	}
 	stop()
 	if err := <-ended; err != nil || asked.Load() < 10 {
