@@ -131,7 +131,7 @@ var rooms = []room{
 	},
 	{
 		path:      "ops",
-		libraries: []string{"github.com/HdrHistogram/hdrhistogram-go", "github.com/prometheus/client_golang"},
+		libraries: []string{"github.com/HdrHistogram/hdrhistogram-go", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel", "gopkg.in/natefinch/lumberjack.v2"},
 		because:   "metrics, health and pages are told what to show, so they can watch any room",
 	},
 	{

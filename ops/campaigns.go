@@ -37,7 +37,7 @@ func (g *campaignGauges) Describe(to chan<- *prometheus.Desc) { to <- g.debts; t
 // Collect is the collector's.
 func (g *campaignGauges) Collect(to chan<- prometheus.Metric) {
 	causes := map[string]int{}
-	others := Campaign{ID: otherCampaigns}
+	others := Campaign{ID: other}
 	for i, c := range g.told() {
 		switch {
 		case i < maxCampaigns:
@@ -57,7 +57,7 @@ func (g *campaignGauges) Collect(to chan<- prometheus.Metric) {
 	g.show(to, others)
 	delete(causes, "")
 	for cause, n := range causes {
-		to <- prometheus.MustNewConstMetric(g.suspended, prometheus.GaugeValue, float64(n), otherCampaigns, cause)
+		to <- prometheus.MustNewConstMetric(g.suspended, prometheus.GaugeValue, float64(n), other, cause)
 	}
 }
 

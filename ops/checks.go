@@ -23,6 +23,11 @@ type Decided struct {
 	DecisionID      string // "" for a dry run
 	At              time.Time
 	Took            time.Duration
+
+	// For the decision log and the trace.
+	Organisation, CalleeToken, Client, LawVersion string
+	LedgerPosition                                uint64
+	TraceID                                       string // "" where the check is not traced
 }
 
 // door is what is bound in advance for one door, by verdict.
@@ -60,7 +65,11 @@ func (m *Metrics) Decided(d Decided) {
 	}
 	through := m.doorOf(d.Door)
 	through.checks[d.Verdict].Inc()
-	through.latencies[d.Verdict].Observe(d.Took.Seconds())
+	if d.TraceID == "" {
+		through.latencies[d.Verdict].Observe(d.Took.Seconds())
+	} else {
+		through.latencies[d.Verdict].(prometheus.ExemplarObserver).ObserveWithExemplar(d.Took.Seconds(), prometheus.Labels{"trace_id": d.TraceID})
+	}
 	m.reasons[d.Reason].Inc()
 	m.campaigns.count(d.Campaign, d.Verdict, time.Now())
 	m.live.decided(&d)
@@ -133,7 +142,7 @@ func (c *campaigns) bind(name string) *campaign {
 		return bound
 	}
 	if len(c.byName) >= maxCampaigns {
-		name = otherCampaigns
+		name = other
 		if bound := c.byName[name]; bound != nil {
 			return bound
 		}

@@ -39,6 +39,8 @@ const (
 
 var stageNames = [stages]string{"wait", "cache", "ledger", "decide", "journal", "fence"}
 
+func (s Stage) String() string { return stageNames[s] }
+
 // Dialers wait 20 to 50 milliseconds; native histograms stand beside these buckets for those who scrape them.
 var latencyBuckets = []float64{
 	.00001, .000025, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .02, .05, .1, .25, .5, 1,
@@ -47,10 +49,11 @@ var latencyBuckets = []float64{
 // An objection takes milliseconds, but one that waits for the ledger may take hours.
 var effectBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 600, 3600}
 
-// maxCampaigns bounds the label campaign: those that come later are counted together, as otherCampaigns.
+// The labels campaign and menu are bounded: those that come later are counted together, as other.
 const (
-	maxCampaigns   = 200
-	otherCampaigns = "(other)"
+	maxCampaigns = 200
+	maxMenus     = 200
+	other        = "(other)"
 )
 
 // Metrics are this process's figures. What happens in every check is bound in advance and allocates nothing.
@@ -85,12 +88,14 @@ type Metrics struct {
 	reloads   *prometheus.CounterVec
 	loads     *prometheus.CounterVec
 	digits    *prometheus.CounterVec
+	menusMu   sync.Mutex
+	menus     map[string]bool // that are counted apart
 	standings atomic.Pointer[[]Campaign]
 }
 
 // New makes the figures, all at zero.
 func New(words Words, build Build) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), words: words, live: newLive(words)}
+	m := &Metrics{registry: prometheus.NewRegistry(), words: words, live: newLive(words), menus: map[string]bool{}}
 	m.registry.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.bindChecks()
@@ -283,7 +288,15 @@ func (m *Metrics) LawInForce(version string) {
 }
 
 // UnknownDigit counts a digit that its IVR menu does not know. Menus are those of the catalogue; "" is none of them.
-func (m *Metrics) UnknownDigit(menu string) { m.digits.WithLabelValues(menu).Inc() }
+func (m *Metrics) UnknownDigit(menu string) {
+	m.menusMu.Lock()
+	if !m.menus[menu] && len(m.menus) >= maxMenus {
+		menu = other
+	}
+	m.menus[menu] = true
+	m.menusMu.Unlock()
+	m.digits.WithLabelValues(menu).Inc()
+}
 
 // Law is the version of the law in force.
 func (m *Metrics) Law() string { return *m.lawNow.Load() }
@@ -293,13 +306,22 @@ func (m *Metrics) Gauge(name, help string, value func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 }
 
+// GaugeOf is Gauge with labels: pairs of name and value.
+func (m *Metrics) GaugeOf(name, help string, value func() float64, labels ...string) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: pairs(labels)}, value))
+}
+
 // Count shows a count that is kept elsewhere; labels are pairs of name and value.
 func (m *Metrics) Count(name, help string, value func() float64, labels ...string) {
-	pairs := prometheus.Labels{}
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: pairs(labels)}, value))
+}
+
+func pairs(labels []string) prometheus.Labels {
+	by := prometheus.Labels{}
 	for i := 0; i+1 < len(labels); i += 2 {
-		pairs[labels[i]] = labels[i+1]
+		by[labels[i]] = labels[i+1]
 	}
-	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: pairs}, value))
+	return by
 }
 
 // JournalLag shows how many decisions are on their way to the ledger, and how long the first of them has been.

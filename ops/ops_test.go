@@ -153,12 +153,16 @@ func TestLabelsAreBounded(t *testing.T) {
 	for i := range 10 * maxCampaigns {
 		m.Decided(Decided{Verdict: 1, Reason: 1, Door: fmt.Sprint("door", i), Campaign: fmt.Sprint("campaign", i)})
 	}
+	for i := range 10 * maxMenus {
+		m.UnknownDigit(fmt.Sprint("menu", i))
+	}
 	_, body := get(t, m.Handler(Pages{}), "GET", "/metrics")
 	for _, series := range []struct {
 		name    string
 		atMost  int
 		atLeast int
-	}{{"belpoort_campaign_checks_total{", (maxCampaigns + 1) * 3, maxCampaigns * 3}, {"belpoort_checks_total{", maxDoors * 3, maxDoors * 3}} {
+	}{{"belpoort_campaign_checks_total{", (maxCampaigns + 1) * 3, maxCampaigns * 3}, {"belpoort_checks_total{", maxDoors * 3, maxDoors * 3},
+		{"belpoort_ivr_unknown_digits_total{", maxMenus + 1, maxMenus}} {
 		if n := strings.Count(body, "\n"+series.name); n > series.atMost || n < series.atLeast {
 			t.Errorf("%d series %s", n, series.name)
 		}

@@ -30,7 +30,7 @@ const (
 	KindCorrectionProposed int32 = 23
 	KindDisposal           int32 = 30
 	// KindRetention is that of the runs that destroyed what was kept long enough; it concerns no callee.
-	KindRetention int32 = 102
+	KindRetention int32 = 103
 )
 
 // ErrPayload says that a ledger payload does not hold what its kind promises: the ledger is damaged, or was written by a

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"io"
 	"testing"
 
 	"go.uber.org/zap"
@@ -11,12 +12,13 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/belpoort/belpoort/eligibility"
+	"github.com/belpoort/belpoort/ops"
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
 )
 
 // benchmarkCheck measures what Belpoort adds to a request once gRPC has it: the interceptors and the check.
-func benchmarkCheck(b *testing.B, number string, want eligibility.Verdict) {
-	n := startNode(b, nil)
+func benchmarkCheck(b *testing.B, number string, want eligibility.Verdict, change func(*Config)) {
+	n := startNode(b, change)
 	n.record(callee, consentOf("c-1", "acme"), "r-1")
 	n.level.SetLevel(zap.InfoLevel)
 	info := &grpc.UnaryServerInfo{FullMethod: belpoortv1.GatekeeperService_CheckCall_FullMethodName}
@@ -38,9 +40,28 @@ func benchmarkCheck(b *testing.B, number string, want eligibility.Verdict) {
 	})
 }
 
-func BenchmarkCheckAllow(b *testing.B) { benchmarkCheck(b, callee, eligibility.Allow) }
+func BenchmarkCheckAllow(b *testing.B) { benchmarkCheck(b, callee, eligibility.Allow, nil) }
 
-func BenchmarkCheckDeny(b *testing.B) { benchmarkCheck(b, "06-87654321", eligibility.Deny) }
+func BenchmarkCheckDeny(b *testing.B) { benchmarkCheck(b, "06-87654321", eligibility.Deny, nil) }
+
+// BenchmarkCheckObserved measures what traces, to a receiver that is not there, and the decision log add to a refusal.
+func BenchmarkCheckObserved(b *testing.B) {
+	for _, ratio := range []float64{0, 0.01, 1} {
+		b.Run(fmt.Sprint("traces=", ratio), func(b *testing.B) {
+			traces, err := ops.OpenTraces(b.Context(), ops.TraceOptions{URL: "http://127.0.0.1:1", Ratio: ratio, Words: testWords()})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { _ = traces.Close() })
+			benchmarkCheck(b, "06-87654321", eligibility.Deny, func(c *Config) { c.Traces = traces })
+		})
+	}
+	b.Run("decision-log", func(b *testing.B) {
+		written := ops.NewDecisionLog(io.Discard, testWords(), func() {})
+		b.Cleanup(written.Close)
+		benchmarkCheck(b, "06-87654321", eligibility.Deny, func(c *Config) { c.DecisionLog = written })
+	})
+}
 
 // BenchmarkScreen measures lists of 1,000 numbers from the in-process cache, once gRPC has them.
 func BenchmarkScreen(b *testing.B) {

@@ -118,6 +118,7 @@ func (s *Server) permitFor(q *question, m *belpoortv1.Decision, issued time.Time
 	if q.dryRun || m.GetVerdict() != belpoortv1.Verdict_VERDICT_ALLOW {
 		return "", nil
 	}
+	defer q.span.Part("permit", q.span.Now())
 	token, err := s.permits.Sign(Permit{
 		DecisionID: decisionIDOf(m.GetDecisionId()), Callee: q.token, CallerID: q.call.CallerID,
 		Campaign: q.call.Campaign.ID, Organisation: q.call.Campaign.Organisation.ID,
@@ -141,13 +142,18 @@ type question struct {
 	hold      Hold // zero for a dry run
 	seat      *admitted
 	at        time.Time // the instant that a screening asks about; zero: now
+	span      *ops.Span // nil: the check is not traced
 }
 
 // question validates a request and brings its numbers to canonical form. A malformed number is no error: the law refuses
 // it with a verdict.
 func (s *Server) question(ctx context.Context, req *belpoortv1.CheckCallRequest) (*question, error) {
-	force := s.force.Load()
-	q := &question{force: force, client: clientOf(ctx), requestID: req.GetRequestId(), callID: req.GetCallId(), dryRun: req.GetDryRun()}
+	force, span := s.force.Load(), s.traces.Of(ctx)
+	defer span.Part("validate", span.Now())
+	if mutantNumberInTrace {
+		span.Part(req.GetCallee(), span.Now())
+	}
+	q := &question{force: force, span: span, client: clientOf(ctx), requestID: req.GetRequestId(), callID: req.GetCallId(), dryRun: req.GetDryRun()}
 	callee, err := s.readCall(&q.call, q.force, callWords{
 		callee: req.GetCallee(), campaign: req.GetCampaign(), callerID: req.GetCallerId(), person: req.GetPerson(),
 		presentation: req.GetCallerIdPresentation(), mode: req.GetMode(), dialing: req.GetDialing(),
@@ -231,7 +237,7 @@ func (s *Server) readCircumstances(call *eligibility.Call, force *inForce, w cal
 func (s *Server) decide(q *question, k known) (eligibility.Decision, *belpoortv1.Decision) {
 	began := time.Now()
 	d, at := s.verdict(q, k)
-	s.metrics.Took(ops.StageDecide, time.Since(began))
+	s.took(q.span, ops.StageDecide, began)
 	c := record.Circumstances{
 		At: at, Callee: q.token, LawVersion: q.force.law.Version, LedgerPosition: k.e.LedgerPosition(),
 		CataloguePosition: q.force.position, StatesPosition: q.force.states.position, Client: q.client.id, RequestID: q.requestID,
@@ -294,7 +300,7 @@ func (s *Server) journalDecision(ctx context.Context, q *question, m *belpoortv1
 		return internal(err)
 	}
 	began := time.Now()
-	defer func() { s.metrics.Took(ops.StageJournal, time.Since(began)) }()
+	defer func() { s.took(q.span, ops.StageJournal, began) }()
 	if m.GetVerdict() != belpoortv1.Verdict_VERDICT_ALLOW || mutantAnswerBeforeJournal {
 		seq, err := s.journal.AppendNoWait(payload)
 		if err != nil {
@@ -324,17 +330,16 @@ func (s *Server) noteJournalled(seq uint64) {
 
 // noteDecision counts a decision and writes it down for people: by token, never by number.
 func (s *Server) noteDecision(ctx context.Context, m *belpoortv1.Decision, took time.Duration) {
-	s.metrics.Decided(ops.Decided{
+	span := s.traces.Of(ctx)
+	d := ops.Decided{
 		Verdict: int(m.GetVerdict()), Reason: int(m.GetReason()), Door: doorOf(ctx), Campaign: m.GetCampaign(),
 		DecisionID: m.GetDecisionId(), At: m.GetDecideTime().AsTime(), Took: took,
-	})
-	if entry := s.log.Check(zap.DebugLevel, "call decided"); entry != nil {
-		entry.Write(
-			zap.String("decision_id", m.GetDecisionId()), zap.String("callee_token", m.GetCalleeToken()),
-			zap.String("campaign", m.GetCampaign()), zap.Stringer("verdict", eligibility.Verdict(m.GetVerdict())),
-			zap.Stringer("reason", eligibility.Reason(m.GetReason())), zap.Duration("took", took),
-		)
+		Organisation: m.GetOrganisation(), CalleeToken: m.GetCalleeToken(), Client: m.GetClient(), LawVersion: m.GetLawVersion(),
+		LedgerPosition: m.GetLedgerPosition(), TraceID: span.TraceID(),
 	}
+	s.metrics.Decided(d)
+	s.written.Note(&d)
+	span.Decided(&d)
 }
 
 // answerOf is a decision as the dialer sees it.

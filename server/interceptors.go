@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/belpoort/belpoort/ops"
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
 )
 
@@ -66,11 +67,14 @@ func defaultDeadline(method string, stream bool) time.Duration {
 func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (answer any, err error) {
 	arrived := time.Now()
 	defer func() { s.answered(info.FullMethod, time.Since(arrived), err) }()
+	var span *ops.Span
+	defer func() { endTrace(span, err) }()
 	defer s.recovered(info.FullMethod, &answer, &err)
 	ctx, err = s.authorise(ctx, info.FullMethod)
 	if err != nil {
 		return nil, err
 	}
+	ctx, span = s.traced(ctx, info.FullMethod, arrived)
 	ctx, cancel, err := withBudget(ctx, info.FullMethod, false)
 	if err != nil {
 		return nil, err
@@ -143,6 +147,9 @@ func (s *Server) answered(method string, took time.Duration, err error) {
 		return
 	}
 	s.metrics.Answered(method, code.String(), method == belpoortv1.GatekeeperService_CheckCall_FullMethodName, took)
+	if entry := s.log.Check(zap.DebugLevel, "request answered"); entry != nil {
+		entry.Write(zap.String("method", method), zap.Stringer("code", code), zap.Duration("took", took))
+	}
 	switch code {
 	case codes.Internal, codes.Unavailable, codes.ResourceExhausted, codes.DataLoss, codes.Unknown, codes.DeadlineExceeded:
 	default:

@@ -70,7 +70,7 @@ func (s *Server) look(ctx context.Context, q *question) Looked {
 	}
 	began := time.Now()
 	looked := s.cache.Look(ctx, q.token, q.hold)
-	s.metrics.Took(ops.StageCache, time.Since(began))
+	s.took(q.span, ops.StageCache, began)
 	if looked.Record != nil && looked.Record.CalleeToken() != q.token {
 		looked.Record = nil
 	}
@@ -81,7 +81,7 @@ func (s *Server) readLedger(
 	ctx context.Context, callee eligibility.CalleeToken, read func(context.Context, eligibility.CalleeToken) (*eligibility.Eligibility, error),
 ) (*eligibility.Eligibility, error) {
 	began := time.Now()
-	defer func() { s.metrics.Took(ops.StageLedger, time.Since(began)) }()
+	defer func() { s.took(s.traces.Of(ctx), ops.StageLedger, began) }()
 	return read(ctx, callee)
 }
 
@@ -145,7 +145,7 @@ func (s *Server) mayStand(q *question, k known) bool {
 		return true
 	}
 	began := time.Now()
-	defer func() { s.metrics.Took(ops.StageFence, time.Since(began)) }()
+	defer func() { s.took(q.span, ops.StageFence, began) }()
 	stands := s.trusted(q.token, k) && s.force.Load() == q.force
 	if !stands {
 		s.metrics.Repeated()

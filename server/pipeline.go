@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -117,8 +118,10 @@ func requestIDOfCheck(req *belpoortv1.CheckCallsRequest) error {
 func (p *pipeline) answer(ctx context.Context, req *belpoortv1.CheckCallRequest) {
 	ctx, cancel := context.WithTimeout(ctx, checkDeadline)
 	defer cancel()
+	ctx, span := p.g.s.traced(ctx, belpoortv1.GatekeeperService_CheckCalls_FullMethodName, time.Now())
 	answer := &belpoortv1.CheckCallsResponse{RequestId: req.GetRequestId()}
 	check, err := guarded(p.g.s, ctx, func(ctx context.Context) (*belpoortv1.CheckCallResponse, error) { return p.g.CheckCall(ctx, req) })
+	endTrace(span, err)
 	if err != nil {
 		answer.Failure = failureOf(err)
 	} else {

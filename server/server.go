@@ -56,8 +56,11 @@ type Config struct {
 	Keys     *Keys
 	Log      *zap.Logger
 	Metrics  *ops.Metrics
-	Clock    func() time.Time // optional: time.Now
-	TLS      *tls.Config      // optional: plain text
+	// Traces and DecisionLog are optional.
+	Traces      *ops.Traces
+	DecisionLog *ops.DecisionLog
+	Clock       func() time.Time // optional: time.Now
+	TLS         *tls.Config      // optional: plain text
 	// Reflection offers the API's description to anybody who can connect; for loopback.
 	Reflection bool
 	// LedgerReads bounds how many callees' facts are read at the same time; optional: 256.
@@ -155,6 +158,8 @@ type Server struct {
 	keys      *Keys
 	log       *zap.Logger
 	metrics   *ops.Metrics
+	traces    *ops.Traces
+	written   *ops.DecisionLog
 	clock     func() time.Time
 	uptime    func() time.Duration
 	parseLaw  func(name string, data []byte) (*eligibility.Law, error)
@@ -214,7 +219,7 @@ func New(c Config) (*Server, error) {
 		facts:    newFactReader(c.Facts, c.ManyFacts, c.LedgerReads, c.Clock),
 		appender: c.Appender, eraser: c.Eraser, disposer: c.Disposer, walk: c.Walk, decisions: c.Decisions, cache: c.Cache, attempts: c.Attempts, floors: c.Floors, lease: c.Lease, permits: c.Permits,
 		journal: c.Journal, pending: newPendingObjections(c.Pending), repeats: newRepeats(), uptime: c.Uptime, allowWindow: c.AllowWindow,
-		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, clock: c.Clock, parseLaw: c.ParseLaw,
+		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, traces: c.Traces, written: c.DecisionLog, clock: c.Clock, parseLaw: c.ParseLaw,
 		admission: newAdmission(c.Checks, c.Patience), full: tooMany().GRPCStatus().Err(), remoteCache: c.RemoteCache, writes: make(chan struct{}, maxWrites), rates: rates{due: map[string]time.Duration{}}, health: health.NewServer(), served: make(chan error, 1),
 		ending: make(chan struct{}), screenings: newScreenings(c.ScreenedPerHour, c.WarmedPerSecond),
 	}

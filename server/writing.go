@@ -71,7 +71,10 @@ func (s *Server) settle(ctx context.Context, position uint64) error {
 		return nil
 	}
 	began := time.Now()
-	defer func() { s.metrics.Settled(time.Since(began)) }()
+	defer func() {
+		s.metrics.Settled(time.Since(began))
+		s.traces.Of(ctx).Part("settle", began)
+	}()
 	return s.lease.Settle(ctx, position)
 }
 
@@ -80,6 +83,7 @@ func (s *Server) record(ctx context.Context, writes []Write) ([]Written, error) 
 	began := time.Now()
 	written, err := s.appender.Append(ctx, writes)
 	s.metrics.AppendTook(time.Since(began))
+	s.traces.Of(ctx).Part("append", began)
 	if err != nil {
 		s.metrics.Appended("failed", len(writes))
 		return nil, err

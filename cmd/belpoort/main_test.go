@@ -42,6 +42,7 @@ type process struct {
 	data            string
 	grpc, http, ops string
 	log             *lockedLog
+	out             *os.File // its standard output; nil: nowhere
 	exited          chan error
 	apart           *syscall.SysProcAttr // nil: dies with the test, and nothing else
 }
@@ -64,6 +65,9 @@ func (p *process) begin(args ...string) {
 	p.cmd = exec.Command(os.Args[0], append([]string{"serve", "--data", p.data, "--grpc", p.grpc, "--http", p.http, "--ops", p.ops}, p.args...)...)
 	p.cmd.Env = append(os.Environ(), beMain+"=1")
 	p.cmd.Stderr = p.log
+	if p.out != nil {
+		p.cmd.Stdout = p.out
+	}
 	if p.cmd.SysProcAttr = p.apart; p.apart == nil {
 		p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	}

@@ -46,7 +46,9 @@ type nodeOptions struct {
 	patience                  time.Duration
 	screenLimit, warmRate     int
 	cacheBytes                int64
-	logLevel                  zap.AtomicLevel
+	connections               int // of each listener
+	logs                      logs
+	traces                    ops.TraceOptions
 	log                       *zap.Logger
 }
 
@@ -67,7 +69,10 @@ type node struct {
 	health              ops.Health
 	journalled          uint64 // records in the journal when it was opened
 	opsOn               net.Listener
+	bounded             map[string]*server.Connections // by flag
 	doors               webDoors
+	traces              *ops.Traces
+	decisions           *ops.DecisionLog
 	exchange            exchangeDoor
 	serving, servingOps net.Addr
 
@@ -86,7 +91,7 @@ const (
 
 // startNode opens everything, proves itself and serves. What it opened it closes when it fails.
 func startNode(ctx context.Context, o nodeOptions) (*node, error) {
-	n := &node{log: o.log, exchange: o.exchange, stopFollowing: func() {}}
+	n := &node{log: o.log, exchange: o.exchange, bounded: map[string]*server.Connections{}, stopFollowing: func() {}}
 	if err := n.start(ctx, o); err != nil {
 		return nil, errors.Join(err, n.stop())
 	}
@@ -118,6 +123,10 @@ func (n *node) start(ctx context.Context, o nodeOptions) error {
 		return err
 	}
 	metrics := newMetrics(nl)
+	if err := n.openTraces(ctx, o); err != nil {
+		return err
+	}
+	n.decisions = o.logs.decisionLog(n.log)
 	if n.journal, err = journal.Open(o.data.journal(), journal.Options{OnSync: metrics.Synced}); err != nil {
 		return err
 	}
@@ -131,6 +140,7 @@ func (n *node) start(ctx context.Context, o nodeOptions) error {
 	n.follow()
 	n.followLaw(book, seen, metrics)
 	n.gauges(metrics)
+	metrics.LogLines(o.logs.service, n.decisions, o.logs.decisionFile)
 	n.watchParts(metrics)
 	if err := n.servePages(o, metrics); err != nil {
 		return err
@@ -160,7 +170,8 @@ func (n *node) listen(o nodeOptions) error {
 		if err != nil {
 			return fmt.Errorf("--%s: %w", l.flag, err)
 		}
-		*l.to = listener
+		n.bounded[l.flag] = server.BoundConnections(listener, o.connections)
+		*l.to = n.bounded[l.flag]
 		if err := server.CheckListener(listener.Addr(), l.tls, o.plaintext); err != nil {
 			return fmt.Errorf("--%s: %w", l.flag, err)
 		}
@@ -194,8 +205,11 @@ func openKeys(ctx context.Context, store ledger.Ledger, data folder) (*keyring.R
 }
 
 func newMetrics(nl *eligibility.Law) *ops.Metrics {
-	words := ops.Words{Verdicts: wordsUpTo(eligibility.Defer), Reasons: wordsUpTo(eligibility.Unavailable)}
-	return ops.New(words, ops.Build{Version: version, GoVersion: runtime.Version(), LawVersion: nl.Version})
+	return ops.New(decisionWords(), ops.Build{Version: version, GoVersion: runtime.Version(), LawVersion: nl.Version})
+}
+
+func decisionWords() ops.Words {
+	return ops.Words{Verdicts: wordsUpTo(eligibility.Defer), Reasons: wordsUpTo(eligibility.Unavailable)}
 }
 
 func wordsUpTo[W interface {
@@ -230,7 +244,7 @@ func (n *node) serve(ctx context.Context, o nodeOptions, nl *eligibility.Law, ri
 		Permits: signing{permits},
 		Facts:   store, ManyFacts: store, Appender: store, Eraser: store, Disposer: store, Walk: store, Decisions: store, Allowed: store, Happened: store, Lease: server.Alone{}, Journal: n.journal, Pending: n.pending,
 		Journalled: n.journalled, Law: nl, ParseLaw: law.Parse, Ring: ring, Keys: keys,
-		Log: n.log, Metrics: metrics, Reflection: n.grpc.Addr().(*net.TCPAddr).IP.IsLoopback(),
+		Log: n.log, Metrics: metrics, Traces: n.traces, DecisionLog: n.decisions, Reflection: n.grpc.Addr().(*net.TCPAddr).IP.IsLoopback(),
 		Checks: o.checks, Patience: o.patience, RemoteCache: o.redis != "", AllowWindow: o.allowWindow, ScreenedPerHour: o.screenLimit, WarmedPerSecond: o.warmRate, Uptime: fence.Uptime,
 	}
 	if n.shared != nil {
@@ -346,6 +360,8 @@ func (n *node) gauges(metrics *ops.Metrics) {
 	if n.fence != nil {
 		fenceGauges(metrics, n.fence)
 	}
+	n.connectionGauges(metrics)
+	metrics.Traces(n.traces)
 }
 
 // alive says why this process should be restarted, or nil.
@@ -413,6 +429,8 @@ func (n *node) stop() error {
 	if n.ledger != nil {
 		errs = append(errs, n.ledger.Close())
 	}
+	n.decisions.Close()
+	errs = append(errs, n.traces.Close())
 	return errors.Join(errs...)
 }
 

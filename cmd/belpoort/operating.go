@@ -70,9 +70,9 @@ func (o nodeOptions) changeLogLevel(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, `want Content-Type application/json and {"level": "debug"}`, http.StatusUnsupportedMediaType)
 		return
 	}
-	o.logLevel.ServeHTTP(w, r)
+	o.logs.level.ServeHTTP(w, r)
 	if r.Method == http.MethodPut {
-		o.log.Info("the log's level was set", zap.Stringer("level", o.logLevel.Level()))
+		o.log.Info("the log's level was set", zap.Stringer("level", o.logs.level.Level()))
 	}
 }
 

@@ -176,8 +176,8 @@ func TestTheLogLevelChangesWhileRunning(t *testing.T) {
 		return answer.StatusCode
 	}
 	p.check(allowedNumber)
-	if strings.Contains(p.log.String(), "call decided") {
-		t.Error("a decision is logged at info")
+	if strings.Contains(p.log.String(), "request answered") {
+		t.Error("a request is logged at info")
 	}
 	if set("text/plain", `{"level": "debug"}`) == 200 || set("application/json", `{"level": "loud"}`) == 200 {
 		t.Error("a wrong request was taken")
@@ -189,8 +189,8 @@ func TestTheLogLevelChangesWhileRunning(t *testing.T) {
 		t.Errorf("PUT: %d", status)
 	}
 	p.check(allowedNumber)
-	if !strings.Contains(p.log.String(), "call decided") {
-		t.Error("a decision is not logged at debug")
+	if !strings.Contains(p.log.String(), "request answered") {
+		t.Error("a request is not logged at debug")
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 )
 
 func join(words []string) string { return strings.Join(words, ", ") }
@@ -60,7 +59,9 @@ decisions on their way to the ledger are shipped.`,
 	f.Int("screen-limit", 20_000_000, "numbers that one key may screen in an hour; 0: as many as it likes")
 	f.Int("warm-rate", 20_000, "callees a second that are read for the cache ahead of their calls; 1 to 1000000")
 	f.Int("cache-mib", 512, "memory for eligibility records, or with --redis for floors, in MiB")
-	f.String("log-level", "info", "debug, info, warn or error; debug logs every decision; PUT /log/level on --ops changes it")
+	f.Int("connections", defaultConnections, "connections that gRPC, HTTP and --ops hold at a time, each; beyond it quiet ones make room")
+	logFlags(cmd)
+	traceFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return serve(cmd) }
 	return cmd
 }
@@ -70,7 +71,11 @@ func serve(cmd *cobra.Command) error {
 	if err != nil {
 		return usage(err)
 	}
-	defer func() { _ = o.log.Sync() }()
+	if o.log, err = o.logs.open(cmd); err != nil {
+		return exit(exitFailed, err)
+	}
+	defer func() { _ = o.logs.close() }()
+	o.fitConnections()
 	n, err := startNode(cmd.Context(), o)
 	if err != nil {
 		return exit(exitFailed, err)
@@ -130,22 +135,15 @@ func serveOptions(cmd *cobra.Command) (nodeOptions, error) {
 	if mib := f.number("cache-mib"); mib < 8 || mib > 1<<20 {
 		return o, fmt.Errorf("--cache-mib %d: want 8 to %d", mib, 1<<20)
 	}
-	level, err := zapcore.ParseLevel(f.text("log-level"))
-	if err != nil || level > zapcore.ErrorLevel {
-		return o, fmt.Errorf("--log-level %q: want debug, info, warn or error", f.text("log-level"))
+	if o.connections = f.number("connections"); o.connections < 16 || o.connections > 1<<20 {
+		return o, fmt.Errorf("--connections %d: want 16 to %d", o.connections, 1<<20)
 	}
 	if o.formNames != "" && o.http == "" {
 		return o, errors.New("--form-names needs --http")
 	}
-	o.logLevel = zap.NewAtomicLevelAt(level)
-	o.log = newLog(cmd, o.logLevel)
-	return o, nil
-}
-
-// newLog writes JSON lines to the command's error stream.
-func newLog(cmd *cobra.Command, level zapcore.LevelEnabler) *zap.Logger {
-	encoding := zap.NewProductionEncoderConfig()
-	encoding.TimeKey, encoding.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
-	core := zapcore.NewCore(zapcore.NewJSONEncoder(encoding), zapcore.Lock(zapcore.AddSync(cmd.ErrOrStderr())), level)
-	return zap.New(core)
+	if o.traces, err = traceOptions(f); err != nil {
+		return o, err
+	}
+	o.logs, err = logOptions(f)
+	return o, err
 }

@@ -201,10 +201,13 @@ func TestKillNineLosesNoDecision(t *testing.T) {
 	t.Logf("%d decisions kept", len(answered))
 }
 
-// G6: no number anywhere but in the sealed column: not in the log, the metrics, the files of the data folder.
+// G6: no number anywhere but in the sealed column: not in the logs, the traces, the metrics, the files of the data folder. The
+// mutant mutant_number_in_trace must fail here.
 func TestNoNumberLeaksIntoFilesLogsOrMetrics(t *testing.T) {
-	p := serveIn(t, filepath.Join(t.TempDir(), "data"), "--log-level", "debug")
-	files := t.TempDir()
+	files, traces := t.TempDir(), startReceiver(t)
+	decisions, service := filepath.Join(files, "decisions.log"), filepath.Join(files, "service.log")
+	p := serveIn(t, filepath.Join(t.TempDir(), "data"), "--log-level", "debug", "--otlp", "http://"+traces.address, "--trace-ratio", "1",
+		"--log", service, "--decision-log", decisions)
 	p.must("apply", write(t, files, "catalogue.yaml", testCatalogue()))
 	numbers := []string{"06-18273645", "06-41827364", "010-7162534"}
 	p.must("import", "consents", write(t, files, "consents.csv", consentsFile(numbers...)))
@@ -217,8 +220,14 @@ func TestNoNumberLeaksIntoFilesLogsOrMetrics(t *testing.T) {
 		p.cli("check", n, "--campaign", "volt", "--caller-id", n)
 	}
 	_, metrics := get(p.ops, "/metrics")
+	_, exemplars := p.scrape("application/openmetrics-text;version=1.0.0")
 	p.stop()
-	places := map[string][]byte{"log": []byte(p.log.String()), "metrics": []byte(metrics)}
+	places := map[string][]byte{
+		"error stream": []byte(p.log.String()), "metrics": []byte(metrics), "exemplars": []byte(exemplars), "traces": traces.payload.Bytes(),
+	}
+	for _, file := range []string{service, decisions} {
+		places[file], _ = os.ReadFile(file)
+	}
 	_ = filepath.WalkDir(p.data, func(path string, d os.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			places[path], _ = os.ReadFile(path)
@@ -232,7 +241,10 @@ func TestNoNumberLeaksIntoFilesLogsOrMetrics(t *testing.T) {
 			}
 		}
 	}
-	if len(places) < 6 || !strings.Contains(metrics, `belpoort_checks_total{door="grpc",verdict="`) {
+	if traces.seen() < 50 || bytes.Count(places[decisions], []byte("\n")) < 9 || !bytes.Contains(places[service], []byte("callee_token")) {
+		t.Fatalf("%d spans, a decision log of %d bytes, a log of %d", traces.seen(), len(places[decisions]), len(places[service]))
+	}
+	if len(places) < 10 || !strings.Contains(metrics, `belpoort_checks_total{door="grpc",verdict="`) {
 		t.Fatalf("looked at %d places only\n%s", len(places), metrics)
 	}
 }

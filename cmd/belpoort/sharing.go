@@ -167,7 +167,7 @@ func (f fencing) Changes(ctx context.Context, after uint64, limit int) ([]fence.
 	found, head, err := f.Postgres.Changes(ctx, after, limit)
 	changes := make([]fence.Change, len(found))
 	for i, c := range found {
-		changes[i] = fence.Change{Position: c.Position, Callee: c.Callee, Aside: c.Kind == record.KindImport}
+		changes[i] = fence.Change{Position: c.Position, Callee: c.Callee, Aside: c.Kind == record.KindImport || c.Kind == record.KindRetention}
 	}
 	return changes, head, err
 }

@@ -220,8 +220,8 @@ func TestWrongServersAreRefusedAtTheStart(t *testing.T) {
 	}
 }
 
-// A report of an import makes no node load the catalogue anew, as a catalogue does.
-func TestReportsOfImportsStandAside(t *testing.T) {
+// Reports of imports and runs of retention make no node load the catalogue anew, as a catalogue does.
+func TestReportsStandAside(t *testing.T) {
 	store, err := ledger.OpenPostgres(t.Context(), rig.SharedPostgres(t).Database(t), ledger.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -230,15 +230,16 @@ func TestReportsOfImportsStandAside(t *testing.T) {
 	if _, err := store.Append(t.Context(), []ledger.Append{
 		{RequestKey: "c", Kind: record.KindCatalogue}, {RequestKey: "i", Kind: record.KindImport},
 		{RequestKey: "s", Kind: record.KindCampaignStates}, {RequestKey: "f", Kind: record.KindConsent, Callee: eligibility.CalleeToken{1}},
+		{RequestKey: "r", Kind: record.KindRetention},
 	}); err != nil {
 		t.Fatal(err)
 	}
 	changes, _, err := fencing{store}.Changes(t.Context(), 0, 10)
-	if err != nil || len(changes) != 4 {
+	if err != nil || len(changes) != 5 {
 		t.Fatalf("%v, %v", changes, err)
 	}
 	for i, c := range changes {
-		if c.Aside != (i == 1) {
+		if c.Aside != (i == 1 || i == 4) {
 			t.Errorf("position %d: %+v", i+1, c)
 		}
 	}

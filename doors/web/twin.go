@@ -41,7 +41,10 @@ func newTwin(conn grpc.ClientConnInterface) (http.Handler, error) {
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, strictJSON{}),
 		runtime.WithIncomingHeaderMatcher(none), runtime.WithOutgoingHeaderMatcher(none), runtime.WithOutgoingTrailerMatcher(none),
-		runtime.WithMetadata(func(context.Context, *http.Request) metadata.MD { return metadata.Pairs(doors.DoorHeader, "json") }),
+		runtime.WithMetadata(func(ctx context.Context, _ *http.Request) metadata.MD {
+			asked, _ := metadata.FromOutgoingContext(ctx)
+			return metadata.Join(asked, metadata.Pairs(doors.DoorHeader, "json"))
+		}),
 		runtime.WithErrorHandler(answerError), runtime.WithRoutingErrorHandler(answerRoutingError),
 		runtime.WithForwardResponseOption(pendingIsAccepted),
 		runtime.WithDisablePathLengthFallback(), runtime.WithDisableHTTPMethodOverride(), runtime.WithWriteContentLength(),

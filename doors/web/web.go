@@ -57,6 +57,9 @@ func (d *web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer d.recovered(w, r)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if parent := r.Header.Values(doors.TraceParent); len(parent) == 1 {
+		r = r.WithContext(doors.InTrace(r.Context(), parent[0]))
+	}
 	switch r.URL.Path {
 	case "/v1/check/plain":
 		d.checkPlain(w, r)

@@ -1,0 +1,5 @@
+//go:build mutant_decision_log_waits
+
+package ops
+
+const mutantDecisionLogWaits = true

@@ -1,0 +1,5 @@
+//go:build mutant_connections_unbounded
+
+package server
+
+const mutantConnectionsUnbounded = true

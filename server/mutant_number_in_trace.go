@@ -1,0 +1,5 @@
+//go:build mutant_number_in_trace
+
+package server
+
+const mutantNumberInTrace = true
