@@ -70,6 +70,9 @@ type Config struct {
 	WarmedPerSecond int
 	// Uptime is a clock that nobody sets and that goes on while the machine sleeps; optional: one that does not.
 	Uptime func() time.Duration
+	// Lately is a reading of Uptime that may be some milliseconds old, for when a check arrived: it must not be a later one.
+	// Optional: Uptime.
+	Lately func() time.Duration
 }
 
 // Alone is the lease of a node that shares its ledger with no other.
@@ -120,6 +123,9 @@ func (c *Config) check() error {
 		started := time.Now()
 		c.Uptime = func() time.Duration { return time.Since(started) }
 	}
+	if c.Lately == nil {
+		c.Lately = c.Uptime
+	}
 	return nil
 }
 
@@ -144,6 +150,7 @@ type Server struct {
 	metrics   *ops.Metrics
 	clock     func() time.Time
 	uptime    func() time.Duration
+	lately    func() time.Duration
 	parseLaw  func(name string, data []byte) (*eligibility.Law, error)
 
 	allowWindow time.Duration
@@ -198,7 +205,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		facts:    newFactReader(c.Facts, c.ManyFacts, c.LedgerReads, c.Clock),
 		appender: c.Appender, eraser: c.Eraser, decisions: c.Decisions, cache: c.Cache, attempts: c.Attempts, floors: c.Floors, lease: c.Lease, permits: c.Permits,
-		journal: c.Journal, pending: newPendingObjections(c.Pending), repeats: newRepeats(), uptime: c.Uptime, allowWindow: c.AllowWindow,
+		journal: c.Journal, pending: newPendingObjections(c.Pending), repeats: newRepeats(), uptime: c.Uptime, lately: c.Lately, allowWindow: c.AllowWindow,
 		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, clock: c.Clock, parseLaw: c.ParseLaw,
 		checks: make(chan struct{}, c.Checks), writes: make(chan struct{}, maxWrites), rates: rates{due: map[string]time.Duration{}}, health: health.NewServer(), served: make(chan error, 1),
 		ending: make(chan struct{}), screenings: newScreenings(c.ScreenedPerHour, c.WarmedPerSecond),
@@ -244,7 +251,8 @@ func (s *Server) options(tlsConfig *tls.Config) []grpc.ServerOption {
 // handling is what every request meets, by whatever way it comes.
 func (s *Server) handling() []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.NumStreamWorkers(uint32(4 * runtime.GOMAXPROCS(0))),
+		// One for each check that may be under way: a new goroutine would have to grow its stack first.
+		grpc.NumStreamWorkers(uint32(cap(s.checks))),
 		grpc.WaitForHandlers(true),
 		grpc.UnaryInterceptor(s.unary),
 		grpc.StreamInterceptor(s.stream),
