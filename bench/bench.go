@@ -19,6 +19,8 @@ type Contestant struct {
 	CPU func() (time.Duration, error)
 	// Baseline marks a server with which the others are compared.
 	Baseline bool
+	// Numbers is about how many numbers one call asks; 0 or 1: a single one. Lists are asked in closed loops only.
+	Numbers int
 }
 
 // Load is how calls are offered: either Callers that each wait for the answer before the next call, or a Rate of calls a
@@ -47,7 +49,7 @@ const (
 	maxInFlight    = 20_000
 )
 
-// Plan is what to measure. Every contestant meets every load in every round.
+// Plan is what to measure. Every contestant meets every load in every round, but for lists.
 type Plan struct {
 	Loads       []Load
 	Connections int           // per contestant; 1 to MaxConnections
@@ -109,7 +111,11 @@ func Run(ctx context.Context, p Plan, contestants []Contestant) ([]Cell, error) 
 		}
 		for l := range p.Loads {
 			for turn := range runs {
-				if err := runs[(turn+round)%len(runs)].measure(ctx, l, slice); err != nil {
+				r := runs[(turn+round)%len(runs)]
+				if !r.meets(l) {
+					continue
+				}
+				if err := r.measure(ctx, l, slice); err != nil {
 					return nil, err
 				}
 			}
@@ -118,8 +124,13 @@ func Run(ctx context.Context, p Plan, contestants []Contestant) ([]Cell, error) 
 	var cells []Cell
 	for l := range p.Loads {
 		for _, r := range runs {
-			cells = append(cells, r.cell(l))
+			if r.meets(l) {
+				cells = append(cells, r.cell(l))
+			}
 		}
 	}
 	return cells, nil
 }
+
+// meets tells whether a load is offered: a rate is one of single checks.
+func (r *run) meets(l int) bool { return r.contestant.Numbers <= 1 || r.plan.Loads[l].Rate == 0 }

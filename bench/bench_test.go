@@ -146,6 +146,71 @@ func TestEveryAnswerIsLookedAt(t *testing.T) {
 	}
 }
 
+// screener answers lists with one verdict; a list too short where that is said.
+type screener struct {
+	belpoortv1.UnimplementedGatekeeperServiceServer
+	verdict belpoortv1.Verdict
+	short   int
+	ends    int // the stream, after so many answers
+}
+
+func (s *screener) ScreenNumbers(stream grpc.BidiStreamingServer[belpoortv1.ScreenNumbersRequest, belpoortv1.ScreenNumbersResponse]) error {
+	for answered := 1; ; answered++ {
+		request, err := stream.Recv()
+		if err != nil {
+			return nil
+		}
+		answer := &belpoortv1.ScreenNumbersResponse{}
+		for range len(request.GetCallees()) - s.short {
+			answer.Numbers = append(answer.Numbers, &belpoortv1.ScreenedNumber{Verdict: s.verdict})
+		}
+		if err := stream.Send(answer); err != nil {
+			return err
+		}
+		if answered == s.ends {
+			return status.Error(codes.Unavailable, "the connection is old")
+		}
+	}
+}
+
+// Every number of a list is looked at; a stream that the service ends is opened anew.
+func TestEveryNumberOfAListIsLookedAt(t *testing.T) {
+	everybody := Population{allowed: 100, denied: 1, share: 1} // so that lists hold who may be called alone
+	for name, c := range map[string]struct {
+		server *screener
+		says   string
+	}{
+		"as it is due":       {&screener{verdict: belpoortv1.Verdict_VERDICT_ALLOW}, ""},
+		"streams that end":   {&screener{verdict: belpoortv1.Verdict_VERDICT_ALLOW, ends: 3}, ""},
+		"deny":               {&screener{verdict: belpoortv1.Verdict_VERDICT_DENY}, "want VERDICT_ALLOW, got VERDICT_DENY"},
+		"a number too few":   {&screener{verdict: belpoortv1.Verdict_VERDICT_ALLOW, short: 1}, "an answer about 100 numbers, want 101"},
+		"streams that break": {&screener{verdict: belpoortv1.Verdict_VERDICT_ALLOW, short: 101, ends: 1}, "an answer about 0 numbers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conns := serveOn(t, 2, func(s *grpc.Server) { belpoortv1.RegisterGatekeeperServiceServer(s, c.server) })
+			asked := NewService(conns, everybody).Screening(t.Context(), nil)
+			plan := Plan{
+				Loads: []Load{{Callers: 2}, {Rate: 100}}, Connections: 2, Rounds: 1, Duration: 20 * time.Millisecond, Timeout: 5 * time.Second,
+			}
+			cells, err := Run(t.Context(), plan, []Contestant{asked})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(cells) != 1 || cells[0].Load.Rate != 0 {
+				t.Fatalf("lists are asked in closed loops only: %+v", cells)
+			}
+			report := Report{Cells: cells}
+			n, first := report.Errors()
+			if c.says == "" && (n != 0 || cells[0].Numbers != 101 || cells[0].NumbersPerSecond != 101*cells[0].CallsPerSecond) {
+				t.Errorf("%d errors, first %s; %+v", n, first, cells[0])
+			}
+			if c.says != "" && (n != cells[0].Calls || !strings.Contains(first, c.says)) {
+				t.Errorf("%d errors in %d calls, first %q, want it to say %q", n, cells[0].Calls, first, c.says)
+			}
+		})
+	}
+}
+
 // What a server does after its answers is waited for, and counts as its CPU time.
 func TestWorkPutOffUntilAfterTheAnswersCounts(t *testing.T) {
 	const putOff = 150 * time.Millisecond

@@ -33,7 +33,7 @@ text { fill: #1a1a1a; } .quiet { fill: #5c5c5c; } .grid { stroke: #e2e2e2; } .ax
 
 const plotColours = 6
 
-// WriteSVG draws the distribution of latency: how long calls took, against how rare such a call is. Both axes are
+// WriteSVG draws the distribution of latency: how long calls took, against how rare such a call is; lists are left out. Both axes are
 // logarithmic. The picture needs nothing from anywhere else.
 func (r *Report) WriteSVG(out io.Writer) error {
 	var b strings.Builder
@@ -81,7 +81,7 @@ func (r *Report) WriteHTML(out io.Writer) error {
 func (r *Report) cellsOf(l Load) []*Cell {
 	var cells []*Cell
 	for i := range r.Cells {
-		if r.Cells[i].Load == l && len(r.Cells[i].Distribution) > 0 {
+		if r.Cells[i].Load == l && len(r.Cells[i].Distribution) > 0 && !r.Cells[i].lists() {
 			cells = append(cells, &r.Cells[i])
 		}
 	}

@@ -10,15 +10,18 @@ import (
 
 // Cell is what became of one contestant under one load. Times are in microseconds.
 type Cell struct {
-	Load           Load     `json:"load"`
-	Contestant     string   `json:"contestant"`
-	Baseline       bool     `json:"baseline,omitempty"`
-	Calls          uint64   `json:"calls"` // the failed ones too
-	Errors         uint64   `json:"errors"`
-	Seconds        float64  `json:"seconds"`
-	CallsPerSecond float64  `json:"calls_per_second"` // answered as they had to be
-	Latency        Latency  `json:"latency_us"`
-	CPUPerCall     *float64 `json:"cpu_us_per_call"` // user and system time of the answering process; null: not known
+	Load           Load    `json:"load"`
+	Contestant     string  `json:"contestant"`
+	Baseline       bool    `json:"baseline,omitempty"`
+	Calls          uint64  `json:"calls"` // the failed ones too
+	Errors         uint64  `json:"errors"`
+	Seconds        float64 `json:"seconds"`
+	CallsPerSecond float64 `json:"calls_per_second"` // answered as they had to be
+	Latency        Latency `json:"latency_us"`
+	// Numbers is how many numbers one call was about, NumbersPerSecond how many were answered; absent for single checks.
+	Numbers          int      `json:"numbers_per_call,omitempty"`
+	NumbersPerSecond float64  `json:"numbers_per_second,omitempty"`
+	CPUPerCall       *float64 `json:"cpu_us_per_call"` // user and system time of the answering process; null: not known
 	// Rest is for how many seconds, over all rounds, the process worked on after its last answers; that CPU time counts too.
 	Rest *float64 `json:"worked_on_seconds"`
 	// SentLateP99 is how late this client sent a call of an open loop; it is part of the call's latency.
@@ -65,6 +68,9 @@ func (r *run) cell(l int) Cell {
 		Latency: latencyOf(t.latency), Distribution: distributionOf(t.latency),
 	}
 	c.CallsPerSecond = float64(c.Calls-c.Errors) / t.seconds
+	if r.contestant.Numbers > 1 {
+		c.Numbers, c.NumbersPerSecond = r.contestant.Numbers, c.CallsPerSecond*float64(r.contestant.Numbers)
+	}
 	if t.cpuKnown && t.made > 0 {
 		perCall, rest := microseconds(int64(t.cpu))/float64(t.made), t.rest.Seconds()
 		c.CPUPerCall, c.Rest = &perCall, &rest
@@ -105,13 +111,17 @@ func distributionOf(h *hdrhistogram.Histogram) []Point {
 	return points
 }
 
-// Ratios compares every contestant with every baseline under the same load. Both must have answered something.
+// lists tells that the calls were about lists.
+func (c *Cell) lists() bool { return c.Numbers > 1 }
+
+// Ratios compares every contestant with every baseline under the same load. Both must have answered something. For lists
+// see ListRatios.
 func Ratios(cells []Cell) []Ratio {
 	var ratios []Ratio
 	for i := range cells {
 		for j := range cells {
 			c, base := &cells[i], &cells[j]
-			if !c.Baseline && base.Baseline && c.Load == base.Load && c.CallsPerSecond > 0 && base.CallsPerSecond > 0 {
+			if !c.Baseline && !c.lists() && base.Baseline && c.Load == base.Load && c.CallsPerSecond > 0 && base.CallsPerSecond > 0 {
 				ratios = append(ratios, ratioOf(c, base))
 			}
 		}

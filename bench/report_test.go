@@ -75,6 +75,32 @@ func TestRatios(t *testing.T) {
 	}
 }
 
+// Lists are compared number by number, with single checks only and under the same load.
+func TestListRatios(t *testing.T) {
+	load := Load{Callers: 64}
+	screen := cellOf(Screen, load, false, 100*time.Millisecond, evenly(400, time.Millisecond))
+	screen.Numbers, screen.NumbersPerSecond = 1000, 1000*screen.CallsPerSecond
+	cells := []Cell{
+		screen,
+		cellOf(Deny, load, false, 400*time.Millisecond, evenly(8000, 100*time.Microsecond)),
+		cellOf(Deny, Load{Callers: 1}, false, 400*time.Millisecond, evenly(8000, 100*time.Microsecond)),
+		cellOf(Echo, load, true, 100*time.Millisecond, evenly(8000, 100*time.Microsecond)),
+	}
+	ratios := ListRatios(cells)
+	if len(ratios) != 1 || ratios[0].Load != load || ratios[0].Contestant != Screen || ratios[0].Single != Deny {
+		t.Fatalf("%+v", ratios)
+	}
+	// 400,000 numbers/s against 8,000; 0.25 us against 50.
+	if r := ratios[0]; !near(r.NumbersPerSecond, 50) || !near(*r.CPUPerNumber, 0.005) {
+		t.Errorf("%v times the numbers/s, %v of the CPU", r.NumbersPerSecond, *r.CPUPerNumber)
+	}
+	for _, r := range Ratios(cells) {
+		if r.Contestant == Screen {
+			t.Errorf("a list is compared with a single answer: %+v", r)
+		}
+	}
+}
+
 func TestNothingAnsweredHasNoRatio(t *testing.T) {
 	load := Load{Callers: 1}
 	failed := cellOf(Allow, load, false, 0, nil)

@@ -30,6 +30,8 @@ type Report struct {
 
 	Cells  []Cell  `json:"cells"`
 	Ratios []Ratio `json:"ratios"`
+	// Lists are the ratios of lists to single checks; absent where no list was asked.
+	Lists []ListRatio `json:"list_ratios,omitempty"`
 }
 
 // Errors is how many calls failed or were answered wrongly, and what the first kind of failure was, by name.
@@ -97,6 +99,30 @@ func (r *Report) writeLoad(out io.Writer, l Load) {
 		if q.Load == l {
 			row(q.Contestant+" : "+q.Baseline, fmt.Sprintf("%.2f", q.CallsPerSecond), fmt.Sprintf("%.2f-%.2f", q.Lowest, q.Highest),
 				fmt.Sprintf("%.2f", q.P50), fmt.Sprintf("%.2f", q.P99), optional(q.CPUPerCall, "%.2f"))
+		}
+	}
+	_ = table.Flush()
+	r.writeLists(out, l)
+}
+
+// writeLists says what lists came to, number by number.
+func (r *Report) writeLists(out io.Writer, l Load) {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	row := func(cells ...string) { fmt.Fprintln(table, strings.Join(cells, "\t")+"\t") }
+	for i := range r.Cells {
+		if c := &r.Cells[i]; c.Load == l && c.lists() {
+			row("lists", "numbers in each", "numbers/s", "CPU/number us")
+			perNumber := c.CPUPerCall
+			if perNumber != nil {
+				each := *perNumber / float64(c.Numbers)
+				perNumber = &each
+			}
+			row(c.Contestant, strconv.Itoa(c.Numbers), strconv.Itoa(int(c.NumbersPerSecond+0.5)), optional(perNumber, "%.2f"))
+		}
+	}
+	for _, q := range r.Lists {
+		if q.Load == l {
+			row(q.Contestant+" : "+q.Single, "", fmt.Sprintf("%.1f", q.NumbersPerSecond), optional(q.CPUPerNumber, "%.3f"))
 		}
 	}
 	_ = table.Flush()

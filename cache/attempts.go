@@ -73,6 +73,9 @@ func (t *attempts) of(callee eligibility.CalleeToken, age time.Duration) []Attem
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	kept := s.kept[callee]
+	if len(kept) == 0 {
+		return nil
+	}
 	now := t.clock()
 	for len(kept) > 0 && now.Sub(kept[0].At) >= age {
 		kept = kept[1:]

@@ -265,6 +265,9 @@ func (l *lane) send(ctx context.Context, batch []*ask) []redis.Cmder {
 		}
 	}
 	replies, _ := pipe.Exec(ctx)
+	if mutantCacheRedisTwoTrips {
+		l.client.Exists(ctx, calleeKey(batch[0].callee, holdAfter))
+	}
 	return replies
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/belpoort/belpoort/eligibility"
 	"github.com/belpoort/belpoort/ledger"
 	"github.com/belpoort/belpoort/ledger/ledgertest"
 )
@@ -122,21 +123,31 @@ func BenchmarkTail(b *testing.B) {
 	}
 }
 
+// BenchmarkShipDecisions is how the journal's decisions reach the ledger: batches about callees in no order. What a
+// decision costs lies with the pages that a batch touches, so large batches are cheaper.
 func BenchmarkShipDecisions(b *testing.B) {
+	for _, batch := range []int{100, 500, 2000} {
+		b.Run(fmt.Sprint("batch=", batch), func(b *testing.B) { benchmarkShipping(b, batch) })
+	}
+}
+
+func benchmarkShipping(b *testing.B, batch int) {
 	l := open(b, b.TempDir(), ledger.Options{})
-	const batch = 500
 	place := uint64(0)
 	for b.Loop() {
 		decisions := make([]ledger.Decision, batch)
 		for i := range decisions {
 			n := place + uint64(i)
-			decisions[i] = ledger.Decision{Time: time.Unix(0, int64(n)), Callee: ledgertest.Callee(int(n * 7919 % 100_003)), Campaign: "autumn", Payload: make([]byte, 100)}
+			decisions[i] = ledger.Decision{
+				Time: time.Unix(0, int64(n)), Callee: ledgertest.Callee(int(n * 7919 % 100_003)), Campaign: "autumn",
+				Verdict: int32(eligibility.Allow), Payload: make([]byte, 250),
+			}
 			copy(decisions[i].ID[:], fmt.Sprintf("%016d", n))
 		}
-		if err := l.ShipDecisions(context.Background(), "j", place, place+batch, decisions); err != nil {
+		if err := l.ShipDecisions(context.Background(), "j", place, place+uint64(batch), decisions); err != nil {
 			b.Fatal(err)
 		}
-		place += batch
+		place += uint64(batch)
 	}
 	b.ReportMetric(float64(b.N*batch)/b.Elapsed().Seconds(), "decisions/s")
 }

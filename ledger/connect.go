@@ -28,7 +28,8 @@ func writerPragmas() url.Values {
 		"_txlock":    {"immediate"},
 		"_pragma": {
 			fmt.Sprintf("busy_timeout(%d)", busyTimeout), "journal_mode(WAL)", "synchronous(FULL)",
-			"secure_delete(ON)", // what is erased is overwritten
+			"secure_delete(ON)",  // what is erased is overwritten
+			"temp_store(MEMORY)", // what undoes one statement need not go to disk: after a crash the log undoes it all
 			fmt.Sprintf("cache_size(-%d)", writerCache), fmt.Sprintf("journal_size_limit(%d)", walKept),
 		},
 	}

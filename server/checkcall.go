@@ -31,7 +31,7 @@ type gatekeeper struct {
 // CheckCall decides one call, once however often its client asks. Whatever goes wrong is an error, and never an ALLOW.
 func (g *gatekeeper) CheckCall(ctx context.Context, req *belpoortv1.CheckCallRequest) (*belpoortv1.CheckCallResponse, error) {
 	s := g.s
-	came := arrival{at: arrivedAt(ctx, time.Now()), issued: s.clock(), uptime: s.uptime()}
+	came := arrival{at: arrivedAt(ctx, time.Now()), issued: s.clock(), uptime: s.lately()}
 	if !s.proven.Load() {
 		return nil, fail(codes.Unavailable, ReasonNotServing, "the service is not ready")
 	}
@@ -58,7 +58,7 @@ func (g *gatekeeper) CheckCall(ctx context.Context, req *belpoortv1.CheckCallReq
 type arrival struct {
 	at     time.Time     // when its header had been read: for its duration
 	issued time.Time     // by the clock: what its permit counts from
-	uptime time.Duration // by the clock that nobody sets
+	uptime time.Duration // by the clock that nobody sets; a little earlier
 }
 
 // checkCall decides a call that was not decided before, again and again while facts about its callee come in.

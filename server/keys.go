@@ -222,8 +222,7 @@ func (c *hashedClient) addOrganisations(list []string) error {
 // authenticate finds the client whose key the request carries as "authorization: Bearer <key>".
 func (k *Keys) authenticate(ctx context.Context) (*client, error) {
 	k.look(time.Now())
-	md, _ := metadata.FromIncomingContext(ctx)
-	header := md.Get("authorization")
+	header := metadata.ValueFromIncomingContext(ctx, "authorization")
 	if len(header) != 1 {
 		return nil, fail(codes.Unauthenticated, ReasonKeyMissing, `one header "authorization: Bearer <key>" is needed`)
 	}

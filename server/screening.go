@@ -229,8 +229,8 @@ func (sc *screening) decide(req *belpoortv1.ScreenNumbersRequest) (*belpoortv1.S
 	answer := &belpoortv1.ScreenNumbersResponse{
 		Numbers: make([]*belpoortv1.ScreenedNumber, len(sc.callees)), LawVersion: sc.q.force.law.Version, CataloguePosition: sc.q.force.position,
 	}
-	at := sc.q.at
-	if at.IsZero() {
+	at, now := sc.q.at, sc.q.at.IsZero()
+	if now {
 		at = sc.s.clock()
 	}
 	answer.DialTime = timestamppb.New(at)
@@ -244,6 +244,9 @@ func (sc *screening) decide(req *belpoortv1.ScreenNumbersRequest) (*belpoortv1.S
 			continue
 		}
 		sc.q.call.Callee, sc.q.token = c.number, c.token
+		if now { // one reading of the clock for all
+			sc.q.at = later(at, c.known.e.ReadTime())
+		}
 		if len(req.GetPersons()) > 0 {
 			sc.q.call.Person = req.GetPersons()[i]
 		}

@@ -80,6 +80,9 @@ type Config struct {
 	WarmedPerSecond int
 	// Uptime is a clock that nobody sets and that goes on while the machine sleeps; optional: one that does not.
 	Uptime func() time.Duration
+	// Lately is a reading of Uptime that may be some milliseconds old, for when a check arrived: it must not be a later one.
+	// Optional: Uptime.
+	Lately func() time.Duration
 }
 
 // Alone is the lease of a node that shares its ledger with no other.
@@ -133,6 +136,9 @@ func (c *Config) check() error {
 		started := time.Now()
 		c.Uptime = func() time.Duration { return time.Since(started) }
 	}
+	if c.Lately == nil {
+		c.Lately = c.Uptime
+	}
 	return nil
 }
 
@@ -162,6 +168,7 @@ type Server struct {
 	written   *ops.DecisionLog
 	clock     func() time.Time
 	uptime    func() time.Duration
+	lately    func() time.Duration
 	parseLaw  func(name string, data []byte) (*eligibility.Law, error)
 
 	allowWindow time.Duration
@@ -218,7 +225,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		facts:    newFactReader(c.Facts, c.ManyFacts, c.LedgerReads, c.Clock),
 		appender: c.Appender, eraser: c.Eraser, disposer: c.Disposer, walk: c.Walk, decisions: c.Decisions, cache: c.Cache, attempts: c.Attempts, floors: c.Floors, lease: c.Lease, permits: c.Permits,
-		journal: c.Journal, pending: newPendingObjections(c.Pending), repeats: newRepeats(), uptime: c.Uptime, allowWindow: c.AllowWindow,
+		journal: c.Journal, pending: newPendingObjections(c.Pending), repeats: newRepeats(), uptime: c.Uptime, lately: c.Lately, allowWindow: c.AllowWindow,
 		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, traces: c.Traces, written: c.DecisionLog, clock: c.Clock, parseLaw: c.ParseLaw,
 		admission: newAdmission(c.Checks, c.Patience), full: tooMany().GRPCStatus().Err(), remoteCache: c.RemoteCache, writes: make(chan struct{}, maxWrites), rates: rates{due: map[string]time.Duration{}}, health: health.NewServer(), served: make(chan error, 1),
 		ending: make(chan struct{}), screenings: newScreenings(c.ScreenedPerHour, c.WarmedPerSecond),
@@ -264,7 +271,8 @@ func (s *Server) options(tlsConfig *tls.Config) []grpc.ServerOption {
 // handling is what every request meets, by whatever way it comes.
 func (s *Server) handling() []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.NumStreamWorkers(uint32(4 * runtime.GOMAXPROCS(0))),
+		// One for each check that may be under way: a new goroutine would have to grow its stack first.
+		grpc.NumStreamWorkers(uint32(cap(s.admission.places))),
 		grpc.WaitForHandlers(true),
 		grpc.InTapHandle(s.onHeader),
 		grpc.UnaryInterceptor(s.unary),

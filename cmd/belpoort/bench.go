@@ -31,6 +31,7 @@ that others use too, so the service runs in turns with bare gRPC servers that an
   allow, deny, mixed  CheckCall about callees who may be called, who may not, or both in the shares of --mix
   plain, json         the same question about callees who may be called, over HTTP/1.1: a plain check, and JSON
   agi                 the same over FastAGI, a connection for each call, as Asterisk asks; with 256 callers at most
+  screen              lists of 1,000 callees in the shares of --mix, by ScreenNumbers, in closed loops; one call is one list
   echo                a server that only answers
   echo+fdatasync      one that first appends a record as large as a decision, with one fdatasync for all who wait
   echo+get            one that first gets a record from the Redis of --redis
@@ -43,7 +44,8 @@ Without --address a service is started for the run, on a temporary data folder, 
 running one is measured: its catalogue gets an organisation "` + bench.Name + `" for as long as the run lasts, and the consents
 and objections of the generated callees, and the decisions about them, stay in its ledger for ever; --keep-facts says that
 you want that. The callees have numbers that cannot be assigned to anybody. Where that service keeps a callee for one call
-at a time (serve --allow-window), there must be more --callees than it answers within that window.
+at a time (serve --allow-window), there must be more --callees than it answers within that window, and screen counts against
+what the key may screen in an hour (serve --screen-limit).
 
 ` + exitCodesHelp,
 		Example: `  belpoort bench
@@ -76,7 +78,7 @@ func benchFlags(cmd *cobra.Command) {
 	f.Int("pid", 0, "with --address: the service's process on this machine, to read its CPU time")
 	f.String("ledger", "", "URL of a PostgreSQL ledger, as of serve, for the service started for the run: an empty database, of no use afterwards")
 	f.String("redis", "", "URL of a Redis: also measure echo+get; a service started for the run, which then needs --ledger, uses it too")
-	f.StringSlice("contestants", nil, "what to measure (default: allow, deny, echo, echo+fdatasync, and with --redis echo+get)")
+	f.StringSlice("contestants", nil, "what to measure (default: allow, deny, screen, echo, echo+fdatasync, and with --redis echo+get)")
 	f.IntSlice("callers", []int{1, 8, 64, 256}, "callers of the closed loops; 0 for none")
 	f.IntSlice("rate", []int{2000}, "calls per second of the open loops; 0 for none")
 	f.Int("connections", 4, "connections to each server")
@@ -152,7 +154,7 @@ func benchLoads(f flags) []bench.Load {
 }
 
 func contestantNames(named []string, redis bool) ([]string, error) {
-	all := []string{bench.Allow, bench.Deny, bench.Mixed, bench.Plain, bench.JSON, bench.AGI, bench.Echo, bench.EchoSync, bench.EchoGet}
+	all := []string{bench.Allow, bench.Deny, bench.Mixed, bench.Plain, bench.JSON, bench.AGI, bench.Screen, bench.Echo, bench.EchoSync, bench.EchoGet}
 	if len(named) == 0 {
 		return slices.DeleteFunc(all, func(name string) bool {
 			return slices.Contains([]string{bench.Mixed, bench.Plain, bench.JSON, bench.AGI}, name) || name == bench.EchoGet && !redis
@@ -302,7 +304,7 @@ func (b *benchRun) run() (*bench.Report, error) {
 	b.say("%d lines of %v each, about %v in all", lines, b.plan.Duration, (lines * b.plan.Duration * 11 / 10).Round(time.Second))
 	b.plan.Progress = func(round int) { b.say("round %d of %d", round+1, b.plan.Rounds) }
 	b.report.Cells, err = bench.Run(ctx, b.plan, contestants)
-	b.report.Ratios = bench.Ratios(b.report.Cells)
+	b.report.Ratios, b.report.Lists = bench.Ratios(b.report.Cells), bench.ListRatios(b.report.Cells)
 	return &b.report, err
 }
 
@@ -371,7 +373,7 @@ func (b *benchRun) openService() (*bench.Service, []bench.Contestant, error) {
 		}
 		all = append(all, service.Doors(strings.TrimSuffix(base, "/"), key, config, cpu)...)
 	}
-	all = append(all, service.Exchange(agi, key, cpu))
+	all = append(all, service.Exchange(agi, key, cpu), service.Screening(b.cmd.Context(), cpu))
 	contestants := slices.DeleteFunc(all, func(c bench.Contestant) bool { return !slices.Contains(b.contestants, c.Name) })
 	return service, contestants, nil
 }
@@ -430,7 +432,8 @@ func benchRefused(err error) error {
 
 // serveFlags are those of a service that is started to be measured, besides its folder and addresses.
 func (b *benchRun) serveFlags() []string {
-	more := []string{"--allow-window", "0"} // few callees are asked about often; each time is a call of its own
+	// Few callees are asked about often; each time is a call of its own.
+	more := []string{"--allow-window", "0", "--screen-limit", "0"}
 	if b.overAGI() {
 		more = append(more, "--agi", "127.0.0.1:0")
 	}

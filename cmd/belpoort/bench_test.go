@@ -39,7 +39,7 @@ func checkReport(t *testing.T, text string, loads int, contestants ...string) *b
 	if len(r.Cells) != loads*len(contestants) {
 		t.Fatalf("%d cells, want %d", len(r.Cells), loads*len(contestants))
 	}
-	baselines := 0
+	baselines, lists := 0, 0
 	for i, c := range r.Cells {
 		if c.Contestant != contestants[i%len(contestants)] {
 			t.Errorf("cell %d is %s", i, c.Contestant)
@@ -53,8 +53,14 @@ func checkReport(t *testing.T, text string, loads int, contestants ...string) *b
 		if c.Baseline {
 			baselines++
 		}
+		if c.Contestant == bench.Screen {
+			lists++
+			if c.Numbers != 60 || c.NumbersPerSecond != 60*c.CallsPerSecond {
+				t.Errorf("%d numbers in a list, %v numbers/s with %v lists/s", c.Numbers, c.NumbersPerSecond, c.CallsPerSecond)
+			}
+		}
 	}
-	if perLoad := baselines / loads; len(r.Ratios) != loads*perLoad*(len(contestants)-perLoad) {
+	if perLoad := baselines / loads; len(r.Ratios) != loads*perLoad*(len(contestants)-perLoad-lists/loads) {
 		t.Errorf("%d ratios with %d baselines of %d", len(r.Ratios), perLoad, len(contestants))
 	}
 	if r.Sizes.Request < 40 || r.Sizes.Answer < 100 || r.Sizes.Decision < 100 || r.Sizes.Record < 200 {
@@ -110,7 +116,7 @@ func TestBenchPrintsATable(t *testing.T) {
 	if code != exitOK {
 		t.Fatalf("exit %d: %s%s", code, out, said)
 	}
-	for _, want := range []string{"closed loop, 4 callers", "calls/s", "p99.9 ms", "errors", "CPU/call us", "allow : echo+fdatasync", "deny : echo ", "cache is warm"} {
+	for _, want := range []string{"closed loop, 4 callers", "calls/s", "p99.9 ms", "errors", "CPU/call us", "allow : echo+fdatasync", "deny : echo ", "screen : allow", "numbers/s", "cache is warm"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the table lacks %q:\n%s", want, out)
 		}
@@ -137,11 +143,11 @@ func TestBenchMeasuresARunningService(t *testing.T) {
 	p := stocked(t)
 	before := catalogueOf(t, p)
 	running := []string{"--address", p.grpc, "--data", p.data, "--keep-facts", "--callers", "2"}
-	code, out, said := benchCLI(t, append(running, "--pid", strconv.Itoa(p.cmd.Process.Pid), "--json", "--rate", "100")...)
+	code, out, said := benchCLI(t, append(running, "--pid", strconv.Itoa(p.cmd.Process.Pid), "--json", "--rate", "0")...)
 	if code != exitOK {
 		t.Fatalf("exit %d: %s%s", code, out, said)
 	}
-	if r := checkReport(t, out, 2, bench.Allow, bench.Deny, bench.Echo, bench.EchoSync); !strings.Contains(r.Service, p.grpc) || len(r.Notes) != 0 {
+	if r := checkReport(t, out, 1, bench.Allow, bench.Deny, bench.Screen, bench.Echo, bench.EchoSync); !strings.Contains(r.Service, p.grpc) || len(r.Notes) != 0 {
 		t.Errorf("%q, notes %q", r.Service, r.Notes)
 	}
 	code, out, said = benchCLI(t, append(running, "--seed", "2", "--rate", "0")...)

@@ -245,7 +245,7 @@ func (n *node) serve(ctx context.Context, o nodeOptions, nl *eligibility.Law, ri
 		Facts:   store, ManyFacts: store, Appender: store, Eraser: store, Disposer: store, Walk: store, Decisions: store, Allowed: store, Happened: store, Lease: server.Alone{}, Journal: n.journal, Pending: n.pending,
 		Journalled: n.journalled, Law: nl, ParseLaw: law.Parse, Ring: ring, Keys: keys,
 		Log: n.log, Metrics: metrics, Traces: n.traces, DecisionLog: n.decisions, Reflection: n.grpc.Addr().(*net.TCPAddr).IP.IsLoopback(),
-		Checks: o.checks, Patience: o.patience, RemoteCache: o.redis != "", AllowWindow: o.allowWindow, ScreenedPerHour: o.screenLimit, WarmedPerSecond: o.warmRate, Uptime: fence.Uptime,
+		Checks: o.checks, Patience: o.patience, RemoteCache: o.redis != "", AllowWindow: o.allowWindow, ScreenedPerHour: o.screenLimit, WarmedPerSecond: o.warmRate, Uptime: fence.Uptime, Lately: lately(fence.Uptime),
 	}
 	if n.shared != nil {
 		config.Lease = &n.lease
@@ -327,7 +327,10 @@ func (n *node) follow() {
 		stopReplay()
 	}
 	n.following.Go(func() {
+		// A decision costs the ledger half in a large batch: the pages of its indexes are written once for all. Whoever
+		// looks for decisions has what is in the journal shipped at once.
 		n.followed = n.journal.Follow(ctx, shipping{n.ledger}, journal.FollowOptions{
+			BatchRecords: 1024, Delay: 250 * time.Millisecond,
 			OnError: func(err error) { n.log.Warn("decisions wait for the ledger", zap.Error(err)) },
 		})
 	})

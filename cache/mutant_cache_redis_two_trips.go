@@ -1,0 +1,5 @@
+//go:build mutant_cache_redis_two_trips
+
+package cache
+
+const mutantCacheRedisTwoTrips = true
