@@ -7,9 +7,13 @@ MAKEFLAGS += --no-builtin-rules
 
 GOLANGCI_VERSION := v2.15.0
 BUF_VERSION := v1.75.0
+HELM_VERSION := v3.22.0
+CYCLONEDX_VERSION := v1.10.0
 TOOLS ?= $(CURDIR)/.tools
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
 BUF := $(TOOLS)/buf-$(BUF_VERSION)/buf
+HELM := $(TOOLS)/helm-$(HELM_VERSION)/helm
+CYCLONEDX := $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION)/cyclonedx-gomod
 
 # The product is built without cgo; only the race detector of `make test` needs it.
 export CGO_ENABLED := 0
@@ -40,7 +44,7 @@ cluster: build ## three nodes on one PostgreSQL and Redis: an objection at one i
 	@scripts/test-setup.sh
 	@scripts/cluster.sh
 
-check: check-format check-length check-scripts check-modules check-mutants check-proto check-generated check-build check-vet check-walls check-lint ## everything that needs no running: formats, lints, walls, generated code
+check: check-format check-length check-scripts check-modules check-mutants check-proto check-generated check-build check-vet check-walls check-lint check-helm ## everything that needs no running: formats, lints, walls, generated code
 	@echo "check: all passed"
 
 test: ## install what the tests need, then run them all under the race detector
@@ -58,6 +62,11 @@ proto: $(BUF) ## format the .proto files and regenerate their Go
 proto-baseline: $(BUF) ## accept today's API as the one that `make check` compares with (at a release)
 	$(BUF) build --exclude-source-info --output proto/baseline.binpb
 
+##@ Release
+.PHONY: sbom
+sbom: build $(CYCLONEDX) ## write bin/belpoort.cdx.json, what the binary is made of, with licences (CycloneDX), and compare it with the binary
+	@CYCLONEDX=$(CYCLONEDX) scripts/sbom.sh bin/belpoort bin/belpoort.cdx.json
+
 ##@ Longer runs
 .PHONY: mutants bench fuzz soak
 mutants: ## every mutant must be caught by its test (MUTANT=tag for one)
@@ -73,7 +82,7 @@ soak: ## the long tests for SOAK (10m) each
 	@SOAK=$(SOAK) scripts/soak.sh
 
 ##@ Parts of check
-.PHONY: check-format check-length check-scripts check-modules check-mutants check-proto check-generated check-build check-vet check-walls check-lint
+.PHONY: check-format check-length check-scripts check-modules check-mutants check-proto check-generated check-build check-vet check-walls check-lint check-helm
 check-format: ## gofmt changes nothing
 	@unformatted=$$("$$(go env GOROOT)/bin/gofmt" -l $$($(FIND) -name '*.go' -print)); \
 	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
@@ -110,12 +119,21 @@ check-vet: ## go vet, also with every mutant switched on
 check-walls: ## rooms import only what the table in architecture_test.go permits
 	go test -count=1 .
 
+check-helm: $(HELM) ## the Helm chart: lint, what it renders, what it refuses (UPDATE=1 writes what it renders anew)
+	@HELM=$(HELM) UPDATE=$(UPDATE) scripts/check-helm.sh
+
 check-lint: $(GOLANGCI) ## golangci-lint
 	$(GOLANGCI) run
 
 # Each tool lives in a folder with its version in the name, so a new version is a new target.
 $(GOLANGCI):
 	GOBIN=$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+
+$(HELM):
+	GOBIN=$(@D) go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
+
+$(CYCLONEDX):
+	GOBIN=$(@D) go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION)
 
 $(BUF):
 	GOBIN=$(@D) go install github.com/bufbuild/buf/cmd/buf@$(BUF_VERSION)

@@ -47,12 +47,38 @@ var boardPanels = []panel{
 	{"Campaigns, calls not allowed", "reqps", 12, [][2]string{
 		{"{{campaign}}", `topk(10, sum by (campaign) (rate(belpoort_campaign_checks_total{instance=~"$instance", verdict!="ALLOW"}[$__rate_interval])))`},
 	}},
+	{"Offers of objection overdue, by campaign", "short", 8, [][2]string{
+		{"{{campaign}}", `topk(10, max by (campaign) (belpoort_offer_debts{instance=~"$instance", state="overdue"}))`},
+	}},
+	{"Suspended campaigns", "short", 8, [][2]string{
+		{"{{campaign}}: {{cause}}", `max by (campaign, cause) (belpoort_campaign_suspended{instance=~"$instance"})`},
+	}},
+	{"Facts imported a second", "ops", 8, [][2]string{
+		{"{{result}}", `sum by (result) (rate(belpoort_imported_facts_total{instance=~"$instance"}[$__rate_interval]))`},
+	}},
+	{"Room: checks and writes under way", "short", 12, [][2]string{
+		{"checks, {{instance}}", `belpoort_checks_in_flight{instance=~"$instance"}`},
+		{"writes, {{instance}}", `belpoort_writes_in_flight{instance=~"$instance"}`},
+	}},
+	{"No room: checks refused a second", "reqps", 12, [][2]string{
+		{"shed, {{instance}}", `rate(belpoort_checks_shed_total{instance=~"$instance"}[$__rate_interval])`},
+		{"over their key's rate, {{instance}}", `rate(belpoort_checks_rate_limited_total{instance=~"$instance"}[$__rate_interval])`},
+	}},
 	{"Objections, time to effect", "s", 8, [][2]string{
 		{"p50", `histogram_quantile(0.5, sum by (le) (rate(belpoort_objection_effect_seconds_bucket[$__rate_interval])))`},
 		{"p99", `histogram_quantile(0.99, sum by (le) (rate(belpoort_objection_effect_seconds_bucket[$__rate_interval])))`},
 	}},
 	{"Objections that wait for the ledger", "short", 8, [][2]string{
 		{"{{instance}}", `belpoort_pending_objections{instance=~"$instance"}`},
+	}},
+	{"Objection drill: broken paths", "short", 8, [][2]string{
+		{"{{instance}}", `belpoort_drill_broken_paths`},
+	}},
+	{"Objection drill: until a node refused", "s", 12, [][2]string{
+		{"{{door}} to {{node}}", `belpoort_drill_refused_seconds`},
+	}},
+	{"Objection drill: time since the last", "s", 12, [][2]string{
+		{"since", `time() - max(belpoort_drill_timestamp_seconds)`},
 	}},
 	{"Lease left", "s", 8, [][2]string{
 		{"{{instance}}", `belpoort_lease_remaining_seconds{instance=~"$instance"}`},
@@ -71,6 +97,15 @@ var boardPanels = []panel{
 	}},
 	{"Cache: records not believed", "reqps", 8, [][2]string{
 		{"{{cause}}", `sum by (cause) (rate(belpoort_cache_rejected_total{instance=~"$instance"}[$__rate_interval]))`},
+	}},
+	{"Nodes with a lease", "short", 8, [][2]string{
+		{"seen by {{instance}}", `belpoort_nodes{instance=~"$instance"}`},
+	}},
+	{"Disk: room left", "bytes", 8, [][2]string{
+		{"{{instance}}", `belpoort_disk_free_bytes{instance=~"$instance"}`},
+	}},
+	{"Certificate: days left", "d", 8, [][2]string{
+		{"{{instance}}", `(belpoort_certificate_expiry_timestamp_seconds{instance=~"$instance"} - time()) / 86400`},
 	}},
 	{"Memory", "bytes", 8, [][2]string{
 		{"{{instance}}", `process_resident_memory_bytes{job="belpoort", instance=~"$instance"}`},

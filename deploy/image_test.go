@@ -5,10 +5,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"debug/elf"
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -41,6 +44,7 @@ func TestImageRunsTheStaticBinary(t *testing.T) {
 		t.Fatalf("image-rootfs.sh: %v\n%s", err, output)
 	}
 
+	t.Run("again", func(t *testing.T) { checkReproducible(t, scratch, buildContext, rootfs) })
 	t.Run("layout", func(t *testing.T) { checkLayout(t, rootfs) })
 	t.Run("static", func(t *testing.T) { checkStatic(t, filepath.Join(rootfs, "belpoort")) })
 	t.Run("version", func(t *testing.T) {
@@ -56,6 +60,51 @@ func TestImageRunsTheStaticBinary(t *testing.T) {
 		}
 	})
 	t.Run("serves", func(t *testing.T) { checkServes(t, rootfs) })
+}
+
+// checkReproducible lays the image out again from another folder, with another umask, time zone and age of the sources, and wants
+// every file to be the same, byte for byte, with the same mode.
+func checkReproducible(t *testing.T, scratch, buildContext, rootfs string) {
+	elsewhere, again := filepath.Join(scratch, "some", "other", "place"), filepath.Join(scratch, "again")
+	if err := os.MkdirAll(filepath.Dir(elsewhere), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(buildContext, elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	script := exec.Command("bash", "-c", `umask 027; find . -name '*.go' -exec touch -d '2001-01-01' {} +; exec deploy/image-rootfs.sh "$1"`, "bash", again)
+	script.Dir = elsewhere
+	script.Env = append(os.Environ(), "VERSION="+imageVersion, "TZ=Pacific/Auckland", "LC_ALL=C", "GOFLAGS=", "HOSTNAME=elsewhere")
+	if output, err := script.CombinedOutput(); err != nil {
+		t.Fatalf("image-rootfs.sh: %v\n%s", err, output)
+	}
+	first, second := sumsOf(t, rootfs), sumsOf(t, again)
+	if !maps.Equal(first, second) || len(first) < 4 {
+		t.Errorf("two builds of the same differ:\n%v\n%v", first, second)
+	}
+}
+
+// sumsOf gives each file of a folder with its mode and content.
+func sumsOf(t *testing.T, folder string) map[string]string {
+	t.Helper()
+	sums := map[string]string{}
+	err := fs.WalkDir(os.DirFS(folder), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil || entry.IsDir() {
+			sums[name] = info.Mode().String()
+			return err
+		}
+		content, err := os.ReadFile(filepath.Join(folder, name))
+		sums[name] = fmt.Sprintf("%v %x", info.Mode(), sha256.Sum256(content))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sums
 }
 
 func checkLayout(t *testing.T, rootfs string) {

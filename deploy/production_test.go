@@ -101,19 +101,25 @@ func TestUnitSettingsAreFlags(t *testing.T) {
 	}
 }
 
-// TestUnitIsHardened lets systemd itself judge the unit; 10 is its worst exposure, and OK ends at 5.
-func TestUnitIsHardened(t *testing.T) {
-	output, err := exec.Command("systemd-analyze", "security", "--offline=true", "--threshold=15", "systemd/belpoort.service").CombinedOutput()
-	if err != nil {
-		t.Errorf("systemd-analyze security: %v\n%s", err, output)
+// TestUnitsAreHardened lets systemd itself judge the units; 10 is its worst exposure, and OK ends at 5.
+func TestUnitsAreHardened(t *testing.T) {
+	for _, service := range []string{"belpoort.service", "belpoort-drill.service"} {
+		output, err := exec.Command("systemd-analyze", "security", "--offline=true", "--threshold=15", "systemd/"+service).CombinedOutput()
+		if err != nil {
+			t.Errorf("systemd-analyze security: %v\n%s", err, output)
+		}
 	}
 	root := t.TempDir()
-	unit := filepath.Join(root, "etc/systemd/system/belpoort.service")
-	binary := filepath.Join(root, "usr/bin/belpoort")
+	unit := func(name string) string { return filepath.Join(root, "etc/systemd/system", name) }
 	for path, from := range map[string]struct {
 		file string
 		mode os.FileMode
-	}{unit: {"systemd/belpoort.service", 0o644}, binary: {"/bin/true", 0o755}, filepath.Join(root, "bin/kill"): {"/bin/kill", 0o755}} {
+	}{
+		unit("belpoort.service"):                {"systemd/belpoort.service", 0o644},
+		unit("belpoort-drill.service"):          {"systemd/belpoort-drill.service", 0o644},
+		unit("belpoort-drill.timer"):            {"systemd/belpoort-drill.timer", 0o644},
+		filepath.Join(root, "usr/bin/belpoort"): {"/bin/true", 0o755}, filepath.Join(root, "bin/kill"): {"/bin/kill", 0o755},
+	} {
 		content, err := os.ReadFile(from.file)
 		if err != nil {
 			t.Fatal(err)
@@ -125,7 +131,8 @@ func TestUnitIsHardened(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	output, err = exec.Command("systemd-analyze", "verify", "--root="+root, "--man=no", "--recursive-errors=no", "belpoort.service").CombinedOutput()
+	output, err := exec.Command("systemd-analyze", "verify", "--root="+root, "--man=no", "--recursive-errors=no",
+		"belpoort.service", "belpoort-drill.service", "belpoort-drill.timer").CombinedOutput()
 	if err != nil || len(output) > 0 {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, output)
 	}

@@ -95,6 +95,22 @@ func (w *certificates) read() (*loadedCertificates, error) {
 	return &loadedCertificates{config, stamps}, nil
 }
 
+// CertificateEnd is when the first certificate ends of those that a configuration of TLSConfig's has in force: the server's
+// own and the intermediate ones that it sends along.
+func CertificateEnd(config *tls.Config) (first time.Time) {
+	inForce, err := config.GetConfigForClient(&tls.ClientHelloInfo{})
+	if err != nil {
+		return time.Time{}
+	}
+	for _, sent := range inForce.Certificates[0].Certificate {
+		one, err := x509.ParseCertificate(sent)
+		if err == nil && (first.IsZero() || one.NotAfter.Before(first)) {
+			first = one.NotAfter
+		}
+	}
+	return first
+}
+
 func readAuthorities(file string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(file)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
 )
@@ -24,15 +25,27 @@ func TestBoardAndAlertsAskForWhatIsShown(t *testing.T) {
 		t.Fatalf("%v, %v", answer, err)
 	}
 	_, exposition := get(n.ops, "/metrics")
+	drilled := filepath.Join(t.TempDir(), "drill.prom")
+	drill := drillOutcome{Began: time.Now(), Paths: []drilledPath{{Door: "grpc", Node: n.grpc, Answered: 1, Refused: 2}}}
+	if err := drill.writeMetrics(drilled); err != nil {
+		t.Fatal(err)
+	}
+	drillMetrics, err := os.ReadFile(drilled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exposition += string(drillMetrics)
 	shown := map[string]string{} // every sample's labels by metric
 	for line := range strings.Lines(exposition) {
 		if found := regexp.MustCompile(`^(\w+)(\{[^}]*\})? `).FindStringSubmatch(line); found != nil {
 			shown[found[1]] += found[2]
 		}
 	}
-	// No file was changed, no campaign suspended and no wrong digit pressed, so that these have no samples yet.
+	// No file was changed, no campaign suspended, no offer owed and no wrong digit pressed, so that these have no samples yet.
 	shown["belpoort_file_reloads_total"] = `{file="law",result="failed"}`
 	shown["belpoort_campaign_suspended"] = `{campaign="c",cause="d"}`
+	shown["belpoort_offer_debts"] = `{campaign="c",state="overdue"}`
+	shown["belpoort_certificate_expiry_timestamp_seconds"] = "" // only with TLS; see TestProbesNeedNoCertificate
 	shown["belpoort_ivr_unknown_digits_total"] = `{menu="m"}`
 	asked := 0
 	for _, file := range []string{"prometheus/belpoort.rules.yml", "grafana/belpoort.json"} {

@@ -12,7 +12,7 @@ import (
 
 func keysCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "keys", Short: "Make API keys for dialers, IVRs and people"}
-	cmd.AddCommand(newKeyCommand(), permitPublicKeysCommand(), rotatePermitKeysCommand())
+	cmd.AddCommand(newKeyCommand(), installKeysCommand(), permitPublicKeysCommand(), rotatePermitKeysCommand())
 	return cmd
 }
 

@@ -118,7 +118,7 @@ func (n *node) start(ctx context.Context, o nodeOptions) error {
 	if err := n.openLedger(ctx, o); err != nil {
 		return err
 	}
-	ring, err := openKeys(ctx, n.ledger, o.data)
+	ring, err := openKeys(ctx, n.ledger, o)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (n *node) start(ctx context.Context, o nodeOptions) error {
 	}
 	n.follow()
 	n.followLaw(book, seen, metrics)
-	n.gauges(metrics)
+	n.gauges(o, metrics)
 	metrics.LogLines(o.logs.service, n.decisions, o.logs.decisionFile)
 	n.watchParts(metrics)
 	if err := n.servePages(o, metrics); err != nil {
@@ -179,9 +179,11 @@ func (n *node) listen(o nodeOptions) error {
 	return n.exchange.open(o.plaintext)
 }
 
-// openKeys opens the deployment's key and makes sure that the ledger was written under it.
-func openKeys(ctx context.Context, store ledger.Ledger, data folder) (*keyring.Ring, error) {
+// openKeys opens the deployment's key and makes sure that the ledger was written under it. The first API key is made where
+// the data folder's own key file counts.
+func openKeys(ctx context.Context, store ledger.Ledger, o nodeOptions) (*keyring.Ring, error) {
 	const name = "deployment-key"
+	data := o.data
 	_, err := os.Stat(data.deploymentKey())
 	absent := errors.Is(err, os.ErrNotExist)
 	if _, err := store.Meta(ctx, name); err == nil && absent {
@@ -200,6 +202,9 @@ func openKeys(ctx context.Context, store ledger.Ledger, data folder) (*keyring.R
 	if string(stands) != ring.CheckValue() {
 		return nil, fmt.Errorf("%s is another deployment's key: the ledger was written under key %s, this is %s",
 			data.deploymentKey(), stands, ring.CheckValue())
+	}
+	if o.keys != "" {
+		return ring, nil
 	}
 	return ring, data.createKeys()
 }
@@ -339,13 +344,14 @@ func (n *node) follow() {
 	}
 }
 
-func (n *node) gauges(metrics *ops.Metrics) {
+func (n *node) gauges(o nodeOptions, metrics *ops.Metrics) {
 	metrics.JournalLag(n.journal.Lag)
 	metrics.JournalGroups(func() ([]uint64, uint64) {
 		s := n.journal.Stats()
 		return s.GroupSizes[:], s.Appended - n.journalled
 	})
 	metrics.Gauge("belpoort_journal_bytes", "Size of the journal's files.", func() float64 { return float64(n.journal.Stats().Bytes) })
+	diskGauges(metrics, o.data)
 	metrics.Gauge("belpoort_pending_objections", "Objections that wait on this node for the ledger.", func() float64 {
 		return float64(n.server.PendingObjections())
 	})
@@ -386,6 +392,13 @@ func (n *node) servePages(o nodeOptions, metrics *ops.Metrics) error {
 		if err != nil {
 			return err
 		}
+		if o.clients != "" {
+			n.pages.Handler = withCertificate(handler)
+			config = askingForCertificate(config)
+		}
+		metrics.Gauge("belpoort_certificate_expiry_timestamp_seconds", "When the first of the certificates that are in force ends.", func() float64 {
+			return float64(server.CertificateEnd(config).Unix())
+		})
 		listener = tls.NewListener(listener, config)
 	}
 	n.opsOn = nil // the server closes it

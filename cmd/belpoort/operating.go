@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/belpoort/belpoort/console"
+	"github.com/belpoort/belpoort/fence"
 	"github.com/belpoort/belpoort/ops"
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
 )
@@ -29,8 +32,12 @@ func (n *node) watchParts(metrics *ops.Metrics) {
 	live.Watch("journal_lag_seconds", func() float64 { _, oldest := n.journal.Lag(); return oldest.Seconds() })
 	live.Watch("pending_objections", func() float64 { return float64(n.server.PendingObjections()) })
 	live.Watch("checks_in_flight", func() float64 { checks, _ := n.server.UnderWay(); return float64(checks) })
+	if floors, is := n.floors.(*fence.FloorTable); is {
+		live.Watch("floors", func() float64 { return float64(floors.Len()) })
+	}
 	if n.fence != nil {
 		n.health.Add("lease", n.leasePart)
+		live.Watch("nodes", func() float64 { return float64(len(n.fence.State().Nodes)) })
 		live.Watch("lease_remaining_seconds", func() float64 { return n.fence.State().Remaining.Seconds() })
 		live.Watch("fence_behind", func() float64 { s := n.fence.State(); return float64(s.Head - min(s.Head, s.Applied)) })
 	}
@@ -60,6 +67,34 @@ func (n *node) operatorsPages(o nodeOptions, metrics *ops.Metrics) (http.Handler
 		Node: name, Version: version, Metrics: metrics, Health: &n.health, Ready: n.server.Ready,
 		Audit: belpoortv1.NewAuditServiceClient(inside), Register: belpoortv1.NewRegisterServiceClient(inside),
 		Catalogue: belpoortv1.NewCatalogueServiceClient(inside),
+	})
+}
+
+// askingForCertificate lets clients in that have no certificate, for withCertificate to judge.
+func askingForCertificate(config *tls.Config) *tls.Config {
+	asking := config.Clone()
+	asking.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		inForce, err := config.GetConfigForClient(hello)
+		if err != nil {
+			return nil, err
+		}
+		own := inForce.Clone()
+		own.ClientAuth = tls.VerifyClientCertIfGiven
+		return own, nil
+	}
+	return asking
+}
+
+// withCertificate shows those who have a certificate everything, and others the two health pages without their parts: what
+// restarts a process or sends it traffic, such as a kubelet, often has none.
+func withCertificate(pages http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		probe := (r.URL.Path == "/livez" || r.URL.Path == "/readyz") && r.URL.RawQuery == ""
+		if len(r.TLS.VerifiedChains) == 0 && !probe && !mutantOpsAnyClient {
+			http.Error(w, "this page is for those who have a client certificate", http.StatusForbidden)
+			return
+		}
+		pages.ServeHTTP(w, r)
 	})
 }
 
@@ -126,4 +161,19 @@ func (n *node) redisPart() (ops.Level, string) {
 		return ops.Degraded, "not used; the ledger is asked instead"
 	}
 	return ops.Works, ""
+}
+
+// diskGauges show the room on the disk of the data folder, where the journal must always find some.
+func diskGauges(metrics *ops.Metrics, data folder) {
+	of := func(blocks func(*syscall.Statfs_t) uint64) func() float64 {
+		return func() float64 {
+			var disk syscall.Statfs_t
+			if syscall.Statfs(string(data), &disk) != nil {
+				return 0
+			}
+			return float64(blocks(&disk)) * float64(disk.Bsize)
+		}
+	}
+	metrics.Gauge("belpoort_disk_free_bytes", "Room left on the disk of the data folder.", of(func(d *syscall.Statfs_t) uint64 { return d.Bavail }))
+	metrics.Gauge("belpoort_disk_size_bytes", "Size of that disk.", of(func(d *syscall.Statfs_t) uint64 { return d.Blocks }))
 }

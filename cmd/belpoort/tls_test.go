@@ -10,10 +10,14 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
+	"math"
 	"math/big"
 	"net"
 	"net/http"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -135,5 +139,54 @@ func TestServeWithTLS(t *testing.T) {
 	stop()
 	if code := <-done; code != exitOK {
 		t.Errorf("serve ended with %d", code)
+	}
+}
+
+// An orchestrator's probe has no certificate: it sees health, and nothing else. The end of the certificate is shown.
+func TestProbesNeedNoCertificate(t *testing.T) {
+	a := newAuthority(t)
+	a.issue("server")
+	a.issue("client")
+	newer := newAuthority(t)
+	newer.issue("client")
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	p := &process{t: t, data: filepath.Join(t.TempDir(), "data"), grpc: freeAddress(t), http: freeAddress(t), ops: freeAddress(t)}
+	p.begin("--tls-cert", a.file("server.crt"), "--tls-key", a.file("server.key"), "--tls-client-ca", a.file("ca.crt"))
+	ask := func(path string, certificates ...tls.Certificate) (int, string) {
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: certificates}}}
+		defer client.CloseIdleConnections()
+		answer, err := client.Get("https://" + p.ops + path)
+		if err != nil {
+			return 0, err.Error()
+		}
+		defer answer.Body.Close()
+		body, _ := io.ReadAll(answer.Body)
+		return answer.StatusCode, string(body)
+	}
+	own, err := tls.LoadX509KeyPair(a.file("client.crt"), a.file("client.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	strange, err := tls.LoadX509KeyPair(newer.file("client.crt"), newer.file("client.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "ready for a probe", func() bool { status, _ := ask("/readyz"); return status == 200 })
+	for path, status := range map[string]int{"/livez": 200, "/readyz": 200, "/": 403, "/readyz?verbose": 403, "/metrics": 403, "/debug/pprof/": 403, "/console/events": 403, "/log/level": 403} {
+		if got, body := ask(path); got != status {
+			t.Errorf("%s without a certificate: %d %s", path, got, body)
+		}
+	}
+	if status, body := ask("/livez", strange); status != 0 {
+		t.Errorf("with a certificate of another authority: %d %s", status, body)
+	}
+	status, body := ask("/metrics", own)
+	found := regexp.MustCompile(`(?m)^belpoort_certificate_expiry_timestamp_seconds (\S+)$`).FindStringSubmatch(body)
+	if status != 200 || found == nil {
+		t.Fatalf("/metrics with a certificate: %d", status)
+	}
+	if ends, err := strconv.ParseFloat(found[1], 64); err != nil || math.Abs(ends-float64(time.Now().Add(time.Hour).Unix())) > 300 {
+		t.Errorf("the certificate ends in an hour, not at %s (%v)", found[1], err)
 	}
 }

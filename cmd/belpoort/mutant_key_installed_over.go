@@ -1,0 +1,5 @@
+//go:build mutant_key_installed_over
+
+package main
+
+const mutantKeyInstalledOver = true

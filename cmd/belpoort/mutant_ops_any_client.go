@@ -1,0 +1,5 @@
+//go:build mutant_ops_any_client
+
+package main
+
+const mutantOpsAnyClient = true
