@@ -29,11 +29,11 @@ func BackupSQLite(ctx context.Context, dir, to string) (Backup, error) {
 	if err := mustBeAbsent(to); err != nil {
 		return Backup{}, err
 	}
-	scratch, err := os.MkdirTemp(filepath.Dir(to), ".backup-*")
+	scratch, remove, err := scratchIn(filepath.Dir(to), ".backup-")
 	if err != nil {
-		return Backup{}, fmt.Errorf("%w: %w", ErrNotWritable, err)
+		return Backup{}, err
 	}
-	defer os.RemoveAll(scratch)
+	defer remove()
 	copied := filepath.Join(scratch, databaseName)
 	if err := copyDatabase(ctx, from, copied); err != nil {
 		return Backup{}, fault(from, err)
@@ -53,11 +53,11 @@ func RestoreSQLite(ctx context.Context, from, dir string) (Backup, error) {
 	if err := mustBeAbsent(to); err != nil {
 		return Backup{}, err
 	}
-	scratch, err := os.MkdirTemp(dir, ".restore-*")
+	scratch, remove, err := scratchIn(dir, ".restore-")
 	if err != nil {
-		return Backup{}, fmt.Errorf("%w: %w", ErrNotWritable, err)
+		return Backup{}, err
 	}
-	defer os.RemoveAll(scratch)
+	defer remove()
 	if err := copyBytes(from, filepath.Join(scratch, databaseName)); err != nil {
 		return Backup{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/belpoort/belpoort/ledger"
@@ -89,6 +90,44 @@ func TestARottenBackupIsNotRestored(t *testing.T) {
 	for what, from := range map[string]string{"nothing": filepath.Join(t.TempDir(), "no.db"), "a folder": t.TempDir()} {
 		if _, err := ledger.RestoreSQLite(t.Context(), from, filepath.Join(t.TempDir(), "ledger")); err == nil {
 			t.Errorf("%s was restored", what)
+		}
+	}
+}
+
+// What a backup or a restore left behind that was killed goes with the next one; what one that runs has made stays.
+func TestWhatAKilledCopyLeftIsRemoved(t *testing.T) {
+	dir, folder := filepath.Join(t.TempDir(), "ledger"), t.TempDir()
+	l := open(t, dir, ledger.Options{})
+	mustAppend(t, l, ledgertest.Fact(1, "one"))
+	leave := func(in, name string) string {
+		t.Helper()
+		left := filepath.Join(in, name)
+		if err := errors.Join(os.MkdirAll(left, 0o700), os.WriteFile(filepath.Join(left, "ledger.db"), []byte("half a copy"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		return left
+	}
+	killed, running := leave(folder, ".backup-1"), leave(folder, ".backup-2")
+	held, err := os.Open(running)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if err := syscall.Flock(int(held.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(folder, "backup.db")
+	if _, err := ledger.BackupSQLite(t.Context(), dir, file); err != nil {
+		t.Fatal(err)
+	}
+	again := filepath.Join(t.TempDir(), "ledger")
+	restoring := leave(again, ".restore-1")
+	if _, err := ledger.RestoreSQLite(t.Context(), file, again); err != nil {
+		t.Fatal(err)
+	}
+	for path, stays := range map[string]bool{killed: false, running: true, restoring: false} {
+		if _, err := os.Stat(path); (err == nil) != stays {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 }

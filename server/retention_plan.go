@@ -120,7 +120,7 @@ func (r *retentionRun) found(p *disposalPlan, moved bool) {
 	}
 }
 
-// known is a callee's facts that are still there, and from when each is needed no more.
+// knownFacts are a callee's facts that are still there, and from when each is needed no more.
 type knownFacts struct {
 	entries []Entry
 	facts   []eligibility.Fact
@@ -162,8 +162,11 @@ func (r *retentionRun) plan(ctx context.Context, entries []Entry, numbered bool)
 			continue
 		}
 		v := verdictOn{name, r.why(&k, i, allowed), k.entries[i].RecordTime}
+		if v.stays == "" && len(p.positions) == record.MaxDisposed {
+			v.stays = staysMoved // the next run looks again
+		}
 		p.verdicts = append(p.verdicts, v)
-		if v.stays == "" && len(p.positions) < record.MaxDisposed {
+		if v.stays == "" {
 			p.positions = append(p.positions, k.entries[i].Position)
 		} else if k.facts[i].ListEntry == nil {
 			left++
