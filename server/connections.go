@@ -38,7 +38,7 @@ func (l *Connections) Open() int {
 }
 
 // Closed counts the connections that were closed for want of room: quiet ones, and ones that had just come.
-func (l *Connections) Closed() (quiet, new uint64) { return l.evicted.Load(), l.turned.Load() }
+func (l *Connections) Closed() (quiet, newcomers uint64) { return l.evicted.Load(), l.turned.Load() }
 
 // Accept implements net.Listener.
 func (l *Connections) Accept() (net.Conn, error) {

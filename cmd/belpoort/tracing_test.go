@@ -22,6 +22,7 @@ import (
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
@@ -41,14 +42,14 @@ type receiver struct {
 	passwords []string // of the requests
 }
 
-func startReceiver(t testing.TB) *receiver {
+func startReceiver(t testing.TB, options ...grpc.ServerOption) *receiver {
 	t.Helper()
 	l, err := net.Listen("tcp", freeAddress(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &receiver{address: l.Addr().String()}
-	s := grpc.NewServer()
+	s := grpc.NewServer(options...)
 	collector.RegisterTraceServiceServer(s, r)
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(s.Stop)
@@ -336,6 +337,32 @@ func TestADeafCollectorDelaysNoCheck(t *testing.T) {
 		t.Errorf("exit %d: %v", code, answer)
 	}
 	absent.stop()
+}
+
+// With https:// a collector must show a certificate of an authority that the standard variable names.
+func TestTracesOverTLS(t *testing.T) {
+	ours, another := newAuthority(t), newAuthority(t)
+	ours.issue("collector")
+	certificate, err := credentials.NewServerTLSFromFile(ours.file("collector.crt"), ours.file("collector.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := startReceiver(t, grpc.Creds(certificate))
+	data := filepath.Join(t.TempDir(), "data")
+	for _, c := range []struct {
+		authority string
+		taken     bool
+	}{{another.file("ca.crt"), false}, {ours.file("ca.crt"), true}} {
+		t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", c.authority)
+		p := serveIn(t, data, "--otlp", "https://"+r.address, "--trace-ratio", "1")
+		if code, out := p.cli("decisions"); code != exitOK {
+			t.Errorf("exit %d: %s", code, out)
+		}
+		p.stop()
+		if taken := r.seen() > 0; taken != c.taken {
+			t.Errorf("with the authority %s: taken %v", c.authority, taken)
+		}
+	}
 }
 
 // Traces that nobody asked for are of the share that was asked for; wrong flags are refused before anything starts.
