@@ -199,7 +199,7 @@ var rooms = []room{
 		},
 		inTests: []string{"client", "disktest", "rig"},
 		libraries: []string{
-			"github.com/spf13/cobra", "github.com/spf13/pflag", "go.uber.org/zap", "go.yaml.in/yaml/v3",
+			"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/vbauerster/mpb/v8", "go.uber.org/zap", "go.yaml.in/yaml/v3",
 			"google.golang.org/grpc", "google.golang.org/protobuf",
 		},
 		because: "one place wires all rooms",

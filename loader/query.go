@@ -20,8 +20,9 @@ type Query struct {
 	Database string
 	// SQL is one SELECT, VALUES or WITH. It runs in a read-only transaction, through a cursor.
 	SQL string
-	// ConnectTimeout bounds connecting, and Timeout each reading of the next rows. 0: 10 seconds, and a minute.
-	ConnectTimeout, Timeout time.Duration
+	// Timeout bounds each reading of the next rows; 0: a minute. Connecting takes 10 seconds at most, or what the connection
+	// string says.
+	Timeout time.Duration
 	// Seen takes every row that was read, unambiguously, such as for a hash; nil: nobody.
 	Seen io.Writer
 }
@@ -33,6 +34,7 @@ const (
 	fetchedRows    = 200     // rows that one reading asks for
 	maxDatabaseRow = 1 << 20 // bytes of a row on the wire: a longer one ends the import
 	queryGrace     = 5 * time.Second
+	connectTimeout = 10 * time.Second
 )
 
 // ImportQuery imports the rows of a query, as Import does those of a file. Columns go by their names; lines are rows, the
@@ -72,9 +74,6 @@ func DatabaseName(connection string) (string, error) {
 }
 
 func (q *Query) config() (*pgconn.Config, error) {
-	if q.ConnectTimeout == 0 {
-		q.ConnectTimeout = 10 * time.Second
-	}
 	if q.Timeout == 0 {
 		q.Timeout = time.Minute
 	}
@@ -82,7 +81,10 @@ func (q *Query) config() (*pgconn.Config, error) {
 	if err != nil { // its words may repeat the connection string
 		return nil, errors.New("the connection string of the database cannot be read: want postgres://USER@HOST/DATABASE, or host=... user=... dbname=...")
 	}
-	config.ConnectTimeout, config.MaxProtocolMessageBodyLen = q.ConnectTimeout, maxDatabaseRow
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
+	config.MaxProtocolMessageBodyLen = maxDatabaseRow
 	config.RuntimeParams["application_name"] = "belpoort import"
 	return config, nil
 }
@@ -102,17 +104,21 @@ type queryRows struct {
 }
 
 func (q *queryRows) open(config *pgconn.Config) (err error) {
-	ctx, cancel := context.WithTimeout(q.ctx, q.query.ConnectTimeout+q.query.Timeout)
+	ctx, cancel := context.WithTimeout(q.ctx, config.ConnectTimeout+q.query.Timeout+queryGrace)
 	defer cancel()
 	if q.conn, err = pgconn.ConnectConfig(ctx, config); err != nil {
 		return q.failed(err)
+	}
+	begin := "BEGIN READ ONLY"
+	if mutantQueryWrites {
+		begin = "BEGIN"
 	}
 	timeout := fmt.Sprintf("%dms", q.query.Timeout.Milliseconds())
 	for _, statement := range []struct {
 		sql  string
 		args [][]byte
 	}{
-		{"BEGIN READ ONLY", nil},
+		{begin, nil},
 		{"SELECT set_config('statement_timeout', $1, true), set_config('DateStyle', 'ISO', true), set_config('TimeZone', 'UTC', true)", [][]byte{[]byte(timeout)}},
 		{"DECLARE belpoort_import NO SCROLL CURSOR FOR " + q.query.SQL, nil}, // the extended protocol takes one statement only
 	} {

@@ -267,3 +267,21 @@ func nameIn(t *testing.T, database string) string {
 	}
 	return name
 }
+
+// A database that does not answer is given up after the time that the connection string says.
+func TestADatabaseThatIsSilentIsGivenUp(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	began := time.Now()
+	_, err = ImportQuery(t.Context(), Query{Database: "postgres://crm@" + silent.Addr().String() + "/crm?sslmode=disable&connect_timeout=1", SQL: "SELECT 1"},
+		Options{Kind: Objections}, &handed{})
+	if took := time.Since(began); !errors.Is(err, ErrDatabase) || took > 9*time.Second {
+		t.Errorf("after %v: %v", took, err)
+	}
+	if config, err := (&Query{Database: "postgres://crm@127.0.0.1/crm"}).config(); err != nil || config.ConnectTimeout != connectTimeout {
+		t.Errorf("%+v, %v", config, err)
+	}
+}

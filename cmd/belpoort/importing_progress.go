@@ -29,15 +29,19 @@ type progressView interface {
 
 func (r *importRun) progress() progressView {
 	pace := &pace{began: time.Now(), size: r.source.size()}
+	named := r.source.name()
+	if r.id != "" {
+		named += " (" + r.id + ")"
+	}
 	switch {
 	case r.f.flag("quiet"):
 		return noProgress{}
 	case r.f.flag("json"):
 		return &progressLines{every: jsonEvery, pace: pace, line: func(s progressShown) { r.event("progress", "", &s) }}
 	case isTerminal(r.err):
-		return newProgressBar(r.err, r.source.name(), pace)
+		return newProgressBar(r.err, named, pace)
 	}
-	return &progressLines{every: plainEvery, pace: pace, line: func(s progressShown) { fmt.Fprintf(r.err, "%s: %s\n", r.source.name(), s) }}
+	return &progressLines{every: plainEvery, pace: pace, line: func(s progressShown) { fmt.Fprintf(r.err, "%s: %s\n", named, s) }}
 }
 
 // isTerminal tells that somebody looks, and that what is written can be overwritten.

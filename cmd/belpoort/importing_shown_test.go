@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -118,6 +119,33 @@ func TestProgressIsToldInLines(t *testing.T) {
 	l.show(at(2, 2))
 	if l.end(); len(lines) != 1 || !strings.HasPrefix(lines[0], "2 rows") {
 		t.Errorf("%q", lines)
+	}
+}
+
+// For machines progress is an object a line, while rows come in.
+func TestProgressIsToldAsJSON(t *testing.T) {
+	in, feed := io.Pipe()
+	go func() {
+		fmt.Fprint(feed, "telefoon;lijst;geladen op\n")
+		for i := range 2 * loader.MaxBatch {
+			fmt.Fprintf(feed, "%s;branche;2026-11-01\n", subject(i))
+			if i == loader.MaxBatch/2 {
+				time.Sleep(jsonEvery + 100*time.Millisecond)
+			}
+		}
+		feed.Close()
+	}()
+	var out, said bytes.Buffer
+	code := run(t.Context(), []string{"import", "list-entries", "-", "--dry-run", "--json", "--rejects", filepath.Join(t.TempDir(), "r.csv")}, in, &out, &said)
+	if shown := shownReport(t, out.String()); code != exitOK || shown.Valid != 2*loader.MaxBatch {
+		t.Fatalf("exit %d, %+v", code, shown)
+	}
+	var event importEvent
+	if err := json.Unmarshal([]byte(strings.SplitN(said.String(), "\n", 2)[0]), &event); err != nil {
+		t.Fatalf("%v\n%s", err, &said)
+	}
+	if p := event.Progress; event.Event != "progress" || event.File != "standard input" || p == nil || p.Rows == 0 || p.Bytes == 0 || p.PerSec <= 0 || p.Left != nil {
+		t.Errorf("%+v, %+v", event, event.Progress)
 	}
 }
 

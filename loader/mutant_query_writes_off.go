@@ -1,0 +1,5 @@
+//go:build !mutant_query_writes
+
+package loader
+
+const mutantQueryWrites = false
