@@ -27,7 +27,7 @@ func (n *node) watchParts(metrics *ops.Metrics) {
 	n.health.Add("server", n.serverPart)
 	n.health.Add("journal", n.journalPart)
 	n.health.Add("ledger", n.ledgerPart)
-	n.health.Add("pending", n.pendingPart)
+	n.health.Add("objections", n.pendingPart)
 	live := metrics.Live()
 	live.Watch("journal_lag_seconds", func() float64 { _, oldest := n.journal.Lag(); return oldest.Seconds() })
 	live.Watch("pending_objections", func() float64 { return float64(n.server.PendingObjections()) })
@@ -133,12 +133,17 @@ func (n *node) ledgerPart() (ops.Level, string) {
 	if n.server.LedgerAway() {
 		return ops.Degraded, "does not answer; objections are kept here"
 	}
+	if n.fence != nil {
+		if s := n.fence.State(); !s.Held && !s.DriftExceeded {
+			return ops.Degraded, "does not renew this node's lease"
+		}
+	}
 	return ops.Works, ""
 }
 
 func (n *node) pendingPart() (ops.Level, string) {
 	if count := n.server.PendingObjections(); count > 0 {
-		return ops.Degraded, fmt.Sprintf("%d objections wait for the ledger, the first for %v", count, n.server.OldestPending().Round(time.Second))
+		return ops.Degraded, fmt.Sprintf("%d waiting for the ledger, the first for %v", count, n.server.OldestPending().Round(time.Second))
 	}
 	return ops.Works, ""
 }

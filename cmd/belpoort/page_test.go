@@ -90,6 +90,13 @@ func (b *browser) photograph(name string) {
 	}
 }
 
+// lingers lets a fault be seen for a while where pictures are kept.
+func (b *browser) lingers() {
+	if os.Getenv("BELPOORT_SCREENSHOTS") != "" {
+		time.Sleep(6 * time.Second)
+	}
+}
+
 func (b *browser) enter(field, value string) {
 	b.t.Helper()
 	b.do(chromedp.SetValue(chromedp.CSS(`#look-form [name=`+field+`]`), value))
@@ -143,12 +150,20 @@ func TestThePageShowsWhatHappens(t *testing.T) {
 		}
 	}
 	n.looksUp(b)
-	b.do(chromedp.Clear(chromedp.CSS(`#look-form [name=callee]`))) // no number outlives the test, in a picture neither
+	// No number outlives the test, in a picture neither.
+	b.sees("no number", `(document.querySelector("#look-form [name=callee]").value = "", true) && !/\d{9}/.test(document.body.innerText.replace(/[0-9a-f]{16,}/g, ""))`)
 	b.photograph("console-light")
+
+	n.toRedis.Hang()
+	b.sees("the cache slow", `Plots.all.stages.plot.data[1].slice(-5).some(v => v > 3000)`)
+	b.sees("that Redis is not used", `/redis: not used/.test(document.getElementById("alarm").textContent)`)
+	n.toRedis.Heal()
+	b.sees("Redis used again", `document.getElementById("alarm").hidden`)
 
 	n.toLedger.Delay(40 * time.Millisecond)
 	b.sees("the ledger slow", `Plots.all.stages.plot.data[2].slice(-3).some(v => v > 40000)`)
 	b.sees("slow answers", `Plots.all.latency.plot.data[1].slice(-3).some(v => v > 40000)`)
+	b.lingers()
 	b.photograph("console-slow")
 	n.toLedger.Heal()
 
@@ -159,19 +174,36 @@ func TestThePageShowsWhatHappens(t *testing.T) {
 	}
 	b.sees("the objection waiting", `document.getElementById("t-pending").textContent === "1" && document.getElementById("tile-pending").classList.contains("bad")`)
 	b.sees("that the service is degraded", `document.getElementById("state").textContent === "serving, degraded"`)
-	b.sees("which part is", `/pending: 1 objections wait/.test(document.getElementById("parts").textContent)`)
+	b.sees("which part is, in large letters", `/ledger: does not/.test(document.getElementById("alarm").textContent) && /objections: 1 waiting for the ledger/.test(document.getElementById("alarm").textContent) && !document.getElementById("alarm").hidden && parseInt(getComputedStyle(document.getElementById("alarm")).fontSize) >= 20`)
 	b.sees("checks failing", `document.getElementById("tile-failed").classList.contains("bad")`)
 	b.do(chromedp.Click(chromedp.CSS("#theme")), chromedp.Click(chromedp.CSS("#theme")))
+	b.lingers()
+	b.sees("all on one screen", `document.documentElement.scrollHeight <= 960`)
 	b.sees("the dark page", `getComputedStyle(document.body).backgroundColor === "rgb(16, 17, 19)"`)
 	b.photograph("console-broken-dark")
 	n.toLedger.Heal()
 	b.sees("the objection in force", `document.getElementById("t-pending").textContent === "0"`)
 	b.sees("all well again", `document.getElementById("state").textContent === "serving"`)
+	b.fitsAPhone()
+	n.stop()
+	b.sees("that nobody answers", `/does not answer/.test(document.getElementById("alarm").textContent) && document.body.classList.contains("stale")`)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.complaints) > 0 {
 		t.Errorf("the page's scripts failed: %v", b.complaints)
 	}
+}
+
+// fitsAPhone looks at the page on a narrow screen, and by what it says to those who do not see it.
+func (b *browser) fitsAPhone() {
+	b.t.Helper()
+	b.do(chromedp.EmulateViewport(390, 844))
+	b.sees("no part beyond the edge", `document.documentElement.scrollWidth <= 390`)
+	b.photograph("console-narrow")
+	b.do(chromedp.EmulateViewport(1440, 960))
+	b.sees("a name for every plot", `[...document.querySelectorAll(".plot")].every(p => p.getAttribute("role") === "img" && /p99|cache|ALLOW|slowest|lease/.test(p.getAttribute("aria-label")))`)
+	b.sees("a label for every field", `[...document.querySelectorAll("input")].every(i => i.labels.length === 1)`)
+	b.sees("lists that the keyboard reaches", `["reasons", "campaigns", "refusals"].every(id => document.getElementById(id).tabIndex === 0)`)
 }
 
 // looksUp asks the page about a number, with a wrong key and the right one, which the page keeps nowhere.

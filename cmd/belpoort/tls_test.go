@@ -154,7 +154,9 @@ func TestProbesNeedNoCertificate(t *testing.T) {
 	p := &process{t: t, data: filepath.Join(t.TempDir(), "data"), grpc: freeAddress(t), http: freeAddress(t), ops: freeAddress(t)}
 	p.begin("--tls-cert", a.file("server.crt"), "--tls-key", a.file("server.key"), "--tls-client-ca", a.file("ca.crt"))
 	ask := func(path string, certificates ...tls.Certificate) (int, string) {
-		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: certificates}}}
+		client := &http.Client{
+			Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: certificates}},
+		}
 		defer client.CloseIdleConnections()
 		answer, err := client.Get("https://" + p.ops + path)
 		if err != nil {

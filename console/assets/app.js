@@ -53,6 +53,7 @@
       const row = element("div", null, "bar"), track = element("div", null, "track"), name = element("span", r.name);
       name.title = r.title || r.name;
       if (r.flag) name.append(" ", element("em", r.flag));
+      if (r.more) name.append(element("small", r.more));
       for (const part of r.parts) {
         const i = element("i");
         i.style.width = 100 * part.n / most + "%";
@@ -74,7 +75,7 @@
 
   function campaigns(all) {
     const rows = all.map(c => ({
-      name: c.name, total: c.allowed + c.refused, flag: c.state, title: [c.name, c.debts].filter(Boolean).join(": "),
+      name: c.name, total: c.allowed + c.refused, flag: c.state, more: c.debts, title: [c.name, c.debts].filter(Boolean).join(": "),
       parts: [{n: c.allowed, color: "teal"}, {n: c.refused, color: "slate"}],
     })).sort((a, b) => (b.flag ? 1 : 0) - (a.flag ? 1 : 0) || b.total - a.total);
     bars($("campaigns"), rows, "No calls yet.");
@@ -85,27 +86,57 @@
   function refusals(all) {
     $("refusals").replaceChildren(...all.map(r => {
       const li = element("li");
-      li.append(element("span", Plots.clock(new Date(r.at) / 1000, {second: "2-digit"}), "quiet"), element("b", r.reason), element("span", r.campaign, "quiet"), element("code", r.decision_id));
+      li.append(element("span", Plots.clock(new Date(r.at) / 1000, {second: "2-digit"}), "quiet"), element("b", r.reason), element("code", r.decision_id));
+      li.title = r.verdict + " " + r.reason + ", " + r.campaign + ", through " + r.door;
+      li.children[1].append(" ", element("small", r.campaign));
       return li;
     }));
     if (!all.length) $("refusals").replaceChildren(element("li", "None yet.", "empty"));
   }
 
   function parts(all, ready) {
-    const worst = {down: 0, degraded: 1, ok: 2};
-    $("parts").replaceChildren(...[...all].sort((a, b) => worst[a.level] - worst[b.level]).map(p => {
-      const li = element("li", p.name + (p.says ? ": " + p.says : ""), p.level);
-      li.title = p.level + " since " + new Date(p.since).toLocaleString();
+    const worst = {down: 0, degraded: 1, ok: 2}, sorted = [...all].sort((a, b) => worst[a.level] - worst[b.level]);
+    $("parts").replaceChildren(...sorted.map(p => {
+      const li = element("li", p.name, p.level);
+      li.title = p.level + " since " + new Date(p.since).toLocaleString("sv-SE");
+      li.append(element("span", " " + p.level, "heard"));
       return li;
     }));
     const level = !ready ? "down" : all.some(p => p.level !== "ok") ? "degraded" : "ok";
     $("state").className = "pill " + level;
     $("state").textContent = words[level];
+    const now = kept.length ? kept[kept.length - 1].at : 0;
+    alarm(level, sorted.filter(p => p.level !== "ok").map(p => {
+      const seconds = Math.max(0, Math.round(now - new Date(p.since) / 1000));
+      return [p.name + ": " + (p.says || p.level), " for " + (seconds < 120 ? seconds + " s" : Math.round(seconds / 60) + " min")];
+    }));
+  }
+
+  // alarm says what is wrong in letters that can be read from afar. Only a sentence that is new is heard by those who listen.
+  function alarm(level, sentences) {
+    const box = $("alarm");
+    box.className = level;
+    box.hidden = sentences.length === 0;
+    sentences.forEach(([says, since], i) => {
+      const line = box.children[i] || box.appendChild(element("span"));
+      if (line.dataset.says !== says) { line.dataset.says = says; line.replaceChildren(element("b", says), element("small")); }
+      line.lastChild.textContent = since;
+    });
+    while (box.children.length > sentences.length) box.lastChild.remove();
+  }
+
+  function figures() {
+    const f = kept[kept.length - 1].figures, said = [];
+    if (f.nodes != null) said.push(f.nodes + (f.nodes === 1 ? " node" : " nodes"));
+    if (f.floors != null) said.push(Plots.count(f.floors) + " floors");
+    if (f.fence_behind != null) said.push(f.fence_behind + " behind");
+    if (said.length) $("figures").textContent = said.join(" · ");
+    $("t-rate").parentElement.title = f.checks_in_flight + " checks under way";
   }
 
   function show(message) {
     kept = kept.concat(message.seconds || []).slice(-Plots.seconds);
-    if (kept.length) { tiles(); reasons(); Plots.set(kept); }
+    if (kept.length) { tiles(); figures(); reasons(); Plots.set(kept); }
     $("law").textContent = message.law;
     parts(message.parts || [], message.ready);
     campaigns(message.campaigns || []);
@@ -117,5 +148,11 @@
   const events = new EventSource("console/events");
   events.addEventListener("begin", e => { kept = []; show(JSON.parse(e.data)); });
   events.addEventListener("second", e => show(JSON.parse(e.data)));
-  events.onerror = () => { $("state").className = "pill down"; $("state").textContent = "no connection"; };
+  events.onopen = () => document.body.classList.remove("stale");
+  events.onerror = () => {
+    $("state").className = "pill down";
+    $("state").textContent = "no connection";
+    document.body.classList.add("stale");
+    alarm("down", [["This node does not answer. What stands here is old.", kept.length ? " since " + Plots.clock(kept[kept.length - 1].at, {second: "2-digit"}) : ""]]);
+  };
 })();

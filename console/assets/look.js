@@ -23,7 +23,7 @@
     const list = element("ol", null, "timeline");
     for (const event of all || []) {
       const li = element("li", null, event.revokes ? "revokes" : "");
-      const time = element("time", new Date(event.at).toLocaleString([], {hour12: false}));
+      const time = element("time", new Date(event.at).toLocaleString("sv-SE"));
       li.append(time, event.what);
       list.append(li);
     }
