@@ -79,7 +79,7 @@ func (q *Query) config() (*pgconn.Config, error) {
 	}
 	config, err := pgconn.ParseConfig(q.Database)
 	if err != nil { // its words may repeat the connection string
-		return nil, errors.New("the connection string of the database cannot be read: want postgres://USER@HOST/DATABASE, or host=... user=... dbname=...")
+		return nil, errors.New("the connection string of the database cannot be read: want postgres://USER@HOST/DATABASE, or host=HOST user=USER dbname=DATABASE")
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout

@@ -142,15 +142,15 @@ func withoutPassword(value string) string {
 	if strings.Contains(value, "bpk_") {
 		return "(a key)"
 	}
-	if strings.Contains(strings.ToLower(value), "password=") {
-		return "(a connection string)"
-	}
 	if strings.Contains(value, "://") {
 		u, err := url.Parse(value)
 		if err != nil {
 			return "(a URL)"
 		}
 		return u.Scheme + "://" + u.Host
+	}
+	if strings.Contains(strings.ToLower(value), "password=") {
+		return "(a connection string)"
 	}
 	return value
 }
