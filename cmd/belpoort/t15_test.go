@@ -55,7 +55,7 @@ func troubled(t *testing.T, c *client.Client, atLeast int64, length time.Duratio
 		all.Go(func() {
 			for counted.Add(1) <= atLeast || time.Since(began) < length {
 				asked := time.Now()
-				mayDial(t, c, allowedNumber)
+				_, _ = mayDial(t, c, allowedNumber)
 				mu.Lock()
 				took = append(took, time.Since(asked))
 				mu.Unlock()
