@@ -99,6 +99,7 @@ func importFile(cmd *cobra.Command, c *connection, kind loader.Kind, path string
 	}
 	report, err := loader.Import(cmd.Context(), in, loader.Options{
 		Kind: kind, Name: f.text("source"), Rejects: rejects, DryRun: f.flag("dry-run"), IgnoreUnknown: f.flag("ignore-unknown"),
+		UnderWay: loader.MaxUnderWay,
 	}, recorder{c})
 	if closing := rejects.Close(); err == nil && closing != nil {
 		err = closing
