@@ -3,16 +3,25 @@ package ledger
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 const (
 	maxQueue = 1024 // appends waiting for their turn
-	maxGroup = 256  // appends in one transaction
-	// groupFacts closes a group early, so that small appends do not wait behind several large ones.
+	maxGroup = 256  // small appends in one group
+	// bulkFrom is from how many facts on an append is bulk: such ones give way to all others.
+	bulkFrom = 65
+	// groupFacts is from how many facts on a group takes no more: small appends that come then wait for no more than these.
 	groupFacts = 1024
+	// bulkFacts is how many facts bulk appends bring into one transaction of SQLite. A larger one writes fewer pages for each
+	// fact, because more of them share one.
+	bulkFacts = 32 << 10
+	// bulkTime is how long it takes bulk appends at most, where they are slow: what it has changed others wait for in its commit.
+	bulkTime = 50 * time.Millisecond
+	// bulkPatience is how old a transaction with bulk appends must be to end as soon as others wait for it.
+	bulkPatience = 20 * time.Millisecond
 )
 
 // waiting is an Append on its way into a group.
@@ -32,12 +41,16 @@ type answer struct {
 type groups struct {
 	path    string // what the ledger is called in errors
 	queue   chan *waiting
+	bulk    chan *waiting
 	closing chan struct{}
 	stopped chan struct{}
+	keyed   bool // facts without a request key get one from their content
 }
 
 func newGroups(path string) groups {
-	return groups{path: path, queue: make(chan *waiting, maxQueue), closing: make(chan struct{}), stopped: make(chan struct{})}
+	return groups{
+		path: path, queue: make(chan *waiting, maxQueue), bulk: make(chan *waiting, maxQueue), closing: make(chan struct{}), stopped: make(chan struct{}),
+	}
 }
 
 // Append hands the facts to the one goroutine that writes; everything that needs no lock is done before.
@@ -49,8 +62,15 @@ func (s *groups) Append(ctx context.Context, facts []Append) ([]Appended, error)
 		return nil, err
 	}
 	w := newWaiting(ctx, facts)
+	if s.keyed {
+		w.giveKeys()
+	}
+	lane := s.queue
+	if len(facts) >= bulkFrom {
+		lane = s.bulk
+	}
 	select {
-	case s.queue <- w:
+	case lane <- w:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-s.closing:
@@ -72,7 +92,9 @@ func newWaiting(ctx context.Context, facts []Append) *waiting {
 	for i := range facts {
 		size += len(facts[i].Payload) + len(facts[i].SealedNumber)
 	}
-	w := &waiting{ctx: ctx, facts: slices.Clone(facts), payloads: make([][32]byte, len(facts)), answer: make(chan answer, 1)}
+	w := &waiting{
+		ctx: ctx, facts: slices.Clone(facts), payloads: make([][32]byte, len(facts)), answer: make(chan answer, 1),
+	}
 	kept := make([]byte, 0, size)
 	for i := range w.facts {
 		f := &w.facts[i]
@@ -81,6 +103,14 @@ func newWaiting(ctx context.Context, facts []Append) *waiting {
 		kept, f.SealedNumber = keep(kept, f.SealedNumber)
 	}
 	return w
+}
+
+func (w *waiting) giveKeys() {
+	for i := range w.facts {
+		if f := &w.facts[i]; f.RequestKey == "" {
+			f.RequestKey = contentKey(f)
+		}
+	}
 }
 
 func keep(kept, b []byte) (all, copied []byte) {
@@ -103,28 +133,46 @@ func (s *groups) lastWord(w *waiting) ([]Appended, error) {
 func (s *groups) appendInGroups(write func([]*waiting)) {
 	defer close(s.stopped)
 	for {
+		var first *waiting
+		select {
+		case first = <-s.queue:
+		default:
+			select {
+			case <-s.closing:
+				return
+			case first = <-s.queue:
+			case first = <-s.bulk:
+			}
+		}
 		select {
 		case <-s.closing:
 			return
-		case first := <-s.queue:
+		default:
 			write(s.gather(first))
 		}
 	}
 }
 
+// gather takes what waits, small appends first. Bulk ones are taken last, but always some.
 func (s *groups) gather(first *waiting) []*waiting {
-	group := []*waiting{first}
-	facts := len(first.facts)
-	for len(group) < maxGroup && facts < groupFacts {
+	group, facts := s.gatherFrom(s.queue, []*waiting{first}, len(first.facts), maxGroup)
+	if facts < groupFacts {
+		group, _ = s.gatherFrom(s.bulk, group, facts, 2*maxGroup)
+	}
+	return group
+}
+
+func (s *groups) gatherFrom(lane chan *waiting, group []*waiting, facts, most int) ([]*waiting, int) {
+	for len(group) < most && facts < groupFacts {
 		select {
-		case next := <-s.queue:
+		case next := <-lane:
 			group = append(group, next)
 			facts += len(next.facts)
 		default:
-			return group
+			return group, facts
 		}
 	}
-	return group
+	return group, facts
 }
 
 // live says why nothing can be asked of the ledger now, if so.
@@ -148,7 +196,7 @@ func (s *SQLite) writeGroup(group []*waiting) {
 	var answers []answer
 	next := s.tip
 	err := s.transaction(func() (err error) {
-		answers, err = s.placeGroup(&next, group)
+		group, answers, err = s.placeGroups(&next, group)
 		if mutantAckBeforeWrite {
 			acknowledge(group, answers)
 			group = nil
@@ -164,6 +212,67 @@ func (s *SQLite) writeGroup(group []*waiting) {
 	acknowledge(group, answers)
 }
 
+// placeGroups writes a group and, where there are bulk appends, what comes after it. It gives all that were in it.
+func (s *SQLite) placeGroups(next *tip, group []*waiting) (all []*waiting, answers []answer, err error) {
+	next.time = max(next.time, s.clock().UnixNano())
+	before, load := next.position, bulkLoad{began: time.Now()}
+	for len(group) > 0 {
+		all = append(all, group...)
+		placed, err := s.writer.placeAll(next, group)
+		if err != nil {
+			return all, nil, err
+		}
+		answers = append(answers, placed...)
+		load.take(group)
+		group = s.more(&load)
+	}
+	if next.position == before {
+		return all, answers, nil
+	}
+	return all, answers, s.writer.exec(moveHeadQuery, int64(next.position), next.hash[:])
+}
+
+// bulkLoad is what is in a transaction with bulk appends.
+type bulkLoad struct {
+	facts       int
+	bulk, small bool // such appends are in it
+	began       time.Time
+}
+
+func (l *bulkLoad) take(group []*waiting) {
+	for _, w := range group {
+		l.facts += len(w.facts)
+		l.bulk, l.small = l.bulk || len(w.facts) >= bulkFrom, l.small || len(w.facts) < bulkFrom
+	}
+}
+
+// over reports that the transaction has had its time, which is less where others wait for it.
+func (l *bulkLoad) over(othersWait bool) bool {
+	took := time.Since(l.began)
+	return !mutantBulkFirst && (took > bulkTime || took > bulkPatience && (l.small || othersWait))
+}
+
+// more gives what the transaction under way takes besides: small appends that have come, after which it is soon over, and a
+// bulk one.
+func (s *SQLite) more(l *bulkLoad) []*waiting {
+	if l.facts >= bulkFacts || l.over(s.waiters.Load() > 0) {
+		return nil
+	}
+	var group []*waiting
+	if l.bulk && !mutantBulkFirst {
+		group, _ = s.gatherFrom(s.queue, nil, 0, maxGroup)
+		if len(group) > 0 && time.Since(l.began) > bulkPatience {
+			return group
+		}
+	}
+	select {
+	case w := <-s.bulk:
+		return append(group, w)
+	default:
+		return group
+	}
+}
+
 func acknowledge(group []*waiting, answers []answer) {
 	for i, w := range group {
 		w.answer <- answers[i]
@@ -176,32 +285,4 @@ func everyone(n int, err error) []answer {
 		answers[i].err = err
 	}
 	return answers
-}
-
-// placeGroup writes a group. One that is refused, or whose caller has gone, does not fail its neighbours; an error is
-// one that fails them all.
-func (s *SQLite) placeGroup(next *tip, group []*waiting) ([]answer, error) {
-	next.time = max(next.time, s.clock().UnixNano())
-	before := next.position
-	answers := make([]answer, len(group))
-	for i, w := range group {
-		if err := w.ctx.Err(); err != nil {
-			answers[i].err = err
-			continue
-		}
-		facts, err := s.writer.place(next, w)
-		if err != nil && !isRefusal(err) {
-			return nil, err
-		}
-		answers[i] = answer{facts, err}
-	}
-	if next.position == before {
-		return answers, nil
-	}
-	return answers, s.writer.exec(moveHeadQuery, int64(next.position), next.hash[:])
-}
-
-func isRefusal(err error) bool {
-	var refusal *FactError
-	return errors.As(err, &refusal)
 }

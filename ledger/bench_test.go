@@ -2,8 +2,11 @@ package ledger_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -43,23 +46,46 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkAppendBulk is what an import does: chunks of facts sorted by callee.
+// BenchmarkAppendBulk is what an import does: appends of 500 facts without request keys, about callees scattered at random,
+// many under way at once.
 func BenchmarkAppendBulk(b *testing.B) {
-	for _, chunk := range []int{1_000, 20_000} {
-		b.Run(fmt.Sprint("facts=", chunk), func(b *testing.B) {
+	for _, atOnce := range []int{1, 8, 64} {
+		b.Run(fmt.Sprint("at once=", atOnce), func(b *testing.B) {
+			const facts = 500
 			l := open(b, b.TempDir(), ledger.Options{})
-			n := uint64(0)
-			for b.Loop() {
-				facts := make([]ledger.Append, chunk)
-				for i := range facts {
-					n++
-					facts[i] = benchFact(n)
-				}
-				mustAppend(b, l, facts...)
+			b.ReportAllocs()
+			b.ResetTimer()
+			var work sync.WaitGroup
+			var next atomic.Int64
+			for range atOnce {
+				work.Go(func() {
+					for {
+						n := int(next.Add(1))
+						if n > b.N {
+							return
+						}
+						if _, err := l.Append(context.Background(), bulkFacts(n, facts)); err != nil {
+							b.Error(err)
+						}
+					}
+				})
 			}
-			b.ReportMetric(float64(b.N*chunk)/b.Elapsed().Seconds(), "facts/s")
+			work.Wait()
+			b.ReportMetric(float64(b.N*facts)/b.Elapsed().Seconds(), "facts/s")
 		})
 	}
+}
+
+// bulkFacts are facts as long as a consent and a sealed number are.
+func bulkFacts(call, facts int) []ledger.Append {
+	all := make([]ledger.Append, facts)
+	for i := range all {
+		token := sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(call*facts+i)))
+		payload := make([]byte, 330)
+		copy(payload, token[:])
+		all[i] = ledger.Append{Callee: eligibility.CalleeToken(token[:16]), SealedNumber: payload[:45], Kind: 2, Payload: payload}
+	}
+	return all
 }
 
 // stocked is a ledger of 100,000 facts on 25,000 callees, four each, in an order that scatters a callee's facts.

@@ -27,8 +27,10 @@ func checkFacts(facts []Append) error {
 }
 
 func checkFact(f *Append) error {
-	if err := checkKey("request key", f.RequestKey); err != nil {
-		return err
+	if f.RequestKey != "" || f.Callee.IsZero() {
+		if err := checkKey("request key", f.RequestKey); err != nil {
+			return err
+		}
 	}
 	if f.Reference != "" {
 		if err := checkKey("reference", f.Reference); err != nil {
@@ -45,8 +47,8 @@ func checkFact(f *Append) error {
 }
 
 func checkErasure(e *Erasure) error {
-	if e.Fact.Callee.IsZero() || e.Fact.SealedNumber != nil {
-		return fmt.Errorf("%w: the fact of an erasure needs a callee and has no sealed number", ErrInvalid)
+	if e.Fact.Callee.IsZero() || e.Fact.SealedNumber != nil || e.Fact.RequestKey == "" {
+		return fmt.Errorf("%w: the fact of an erasure needs a callee and a request key, and has no sealed number", ErrInvalid)
 	}
 	kinds, err := checkKinds(e.Kinds)
 	e.Kinds = kinds

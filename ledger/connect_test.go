@@ -84,17 +84,22 @@ func TestQueriesUseAnIndex(t *testing.T) {
 		entryQuery:     "SEARCH facts USING INTEGER PRIMARY KEY (rowid=?)",
 		referenceQuery: "SEARCH facts USING INDEX facts_reference (reference=? AND rowid<?)",
 		tailQuery:      "SEARCH facts USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
-		keyQuery:       "SEARCH facts USING INDEX facts_request_key (request_key=?)",
-		numberQuery:    "SEARCH callees USING PRIMARY KEY (token=?)",
+		numberQuery:    "SEARCH facts USING INDEX facts_callee (callee=?)",
 		placeQuery:     "SEARCH places USING PRIMARY KEY (source=?)",
 		metaQuery:      "SEARCH meta USING PRIMARY KEY (key=?)",
 		tipQuery:       "SEARCH head USING INTEGER PRIMARY KEY (rowid=?); SCALAR SUBQUERY 1; SEARCH facts",
 		decisionQuery:  "SEARCH decisions USING INDEX sqlite_autoindex_decisions_1 (id=?)",
 
-		byCallQuery:      "SEARCH decisions USING INDEX decisions_call (call_id=?)",
-		allowedQuery:     "SEARCH decisions USING INDEX decisions_number (number>?)",
-		allowedFromQuery: "SCAN CONSTANT ROW; SCALAR SUBQUERY 1; SEARCH decisions USING COVERING INDEX decisions_allowed (time>?); SCALAR SUBQUERY 2; SEARCH allowed USING INTEGER PRIMARY KEY (rowid=?)",
-		ofKindQuery:      "SEARCH facts USING INDEX facts_kind (kind=? AND rowid>? AND rowid<?)",
+		byCallQuery:         "SEARCH decisions USING INDEX decisions_call (call_id=?)",
+		allowedQuery:        "SEARCH decisions USING INDEX decisions_number (number>?)",
+		allowedFromQuery:    "SCAN CONSTANT ROW; SCALAR SUBQUERY 1; SEARCH decisions USING COVERING INDEX decisions_allowed (time>?); SCALAR SUBQUERY 2; SEARCH allowed USING INTEGER PRIMARY KEY (rowid=?)",
+		keysKnown.one:       "SEARCH facts USING INDEX facts_request_key (request_key=?)",
+		keysKnown.many:      "SEARCH facts USING INDEX facts_request_key (request_key=?)",
+		contentsKnown.one:   "SEARCH facts USING INDEX facts_callee (callee=?)",
+		contentsKnown.many:  "SEARCH facts USING INDEX facts_callee (callee=?)",
+		referencesKnown.one: "SEARCH facts USING COVERING INDEX facts_reference (reference=?)",
+
+		ofKindQuery: "SEARCH facts USING INDEX facts_kind (kind=? AND rowid>? AND rowid<?)",
 
 		latestDecisionsQuery: "SEARCH decisions USING INDEX decisions_callee (callee=?); USE TEMP B-TREE FOR LAST TERM OF ORDER BY",
 	} {
@@ -106,7 +111,7 @@ func TestQueriesUseAnIndex(t *testing.T) {
 
 func plan(t *testing.T, s *SQLite, query string) string {
 	t.Helper()
-	rows, err := s.writer.conn.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, 1, 1, 1, 1)
+	rows, err := s.writer.conn.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?"))...)
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}

@@ -68,7 +68,8 @@ func (e *FactError) Unwrap() error { return e.Err }
 
 // Append is one fact to record.
 type Append struct {
-	// RequestKey makes the fact idempotent: 1 to MaxKey bytes of UTF-8 without NUL, required.
+	// RequestKey makes the fact idempotent: 1 to MaxKey bytes of UTF-8 without NUL. A fact about a callee may have none (""):
+	// then its callee, kind and payload do, among facts without a key. Its Entry has the key that the ledger keeps for it.
 	RequestKey string
 	// Callee is whom the fact is about; zero for facts about the catalogue.
 	Callee eligibility.CalleeToken

@@ -76,6 +76,7 @@ func newPostgres(config *pgxpool.Config, opts Options) *Postgres {
 		head:    newHeadMark(),
 		watched: make(chan struct{}),
 	}
+	p.keyed = true
 	p.life, p.end = context.WithCancel(context.Background())
 	return p
 }

@@ -110,17 +110,6 @@ func (p *Postgres) wentBack(from, to uint64) error {
 	return fmt.Errorf("%w: %s: the head went back from %d to %d; facts that were committed are gone", ErrCorrupt, p.path, from, to)
 }
 
-// board is where a group is put together: the chain's end, what its keys and references already stand for, and the facts
-// that are new.
-type board struct {
-	next     tip
-	known    map[string]recorded
-	taken    map[string]bool
-	entries  []Entry
-	payloads [][32]byte
-	numbers  [][]byte // of the entries, nil for none
-}
-
 // lookUp locks the head and then looks, in one round trip: the later statements see whatever was committed before the
 // lock was given.
 func lookUp(ctx context.Context, tx pgx.Tx, group []*waiting) (*board, error) {
@@ -137,7 +126,7 @@ func lookUp(ctx context.Context, tx pgx.Tx, group []*waiting) (*board, error) {
 	if mutantUnlockedHead {
 		lock = postgresUnlocked
 	}
-	b := &board{known: make(map[string]recorded), taken: make(map[string]bool)}
+	b := newBoard(tip{})
 	var batch pgx.Batch
 	batch.Queue(lock).QueryRow(b.readTip)
 	batch.Queue(postgresKeys, keys).Query(b.readKeys)
@@ -177,48 +166,6 @@ func (b *board) readReferences(rows pgx.Rows) error {
 		return nil
 	})
 	return err
-}
-
-// add puts one append on the board, or leaves the board as it was.
-func (b *board) add(w *waiting) ([]Appended, error) {
-	start, first := b.next, len(b.entries)
-	placed := make([]Appended, len(w.facts))
-	for i := range w.facts {
-		var err error
-		if placed[i], err = b.addFact(&w.facts[i], w.payloads[i]); err != nil {
-			b.takeBack(start, first)
-			return nil, &FactError{Index: i, Err: err}
-		}
-	}
-	return placed, nil
-}
-
-func (b *board) addFact(f *Append, payload [32]byte) (Appended, error) {
-	if known, is := b.known[f.RequestKey]; is {
-		return known.repeat(f, payload)
-	}
-	if f.Reference != "" {
-		if b.taken[f.Reference] {
-			return Appended{}, ErrReferenceTaken
-		}
-		b.taken[f.Reference] = true
-	}
-	e := b.next.extend(f, payload)
-	b.known[f.RequestKey] = recorded{position: e.Position, time: e.RecordTime, callee: f.Callee, kind: f.Kind, payload: payload}
-	b.entries = append(b.entries, e)
-	b.payloads = append(b.payloads, payload)
-	b.numbers = append(b.numbers, f.SealedNumber)
-	return Appended{Position: e.Position, RecordTime: e.RecordTime}, nil
-}
-
-func (b *board) takeBack(start tip, first int) {
-	for i := range b.entries[first:] {
-		e := &b.entries[first+i]
-		delete(b.known, e.RequestKey)
-		delete(b.taken, e.Reference)
-	}
-	b.next = start
-	b.entries, b.payloads, b.numbers = b.entries[:first], b.payloads[:first], b.numbers[:first]
 }
 
 // write moves the head even where all facts are repeats: the commit then waits for disk and standby, and an earlier

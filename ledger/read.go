@@ -24,7 +24,7 @@ const (
 	// A bare LIMIT ? makes SQLite plan the query anew for every new value, which doubles its time.
 	tailQuery   = entryColumns + "WHERE position > ? AND position <= ? ORDER BY position LIMIT ? + 0"
 	ofKindQuery = entryColumns + "WHERE kind = ? AND position > ? AND position <= ? ORDER BY position LIMIT ? + 0"
-	numberQuery = "SELECT sealed_number FROM callees WHERE token = ?"
+	numberQuery = "SELECT sealed_number FROM callees WHERE token = ? ORDER BY position LIMIT 1"
 	placeQuery  = "SELECT place FROM places WHERE source = ?"
 	metaQuery   = "SELECT value FROM meta WHERE key = ?"
 	tipQuery    = "SELECT position, hash, (SELECT max(position) FROM facts) FROM head WHERE id = ?"

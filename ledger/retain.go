@@ -164,8 +164,8 @@ func checkDisposals(disposals []FactDisposal) error {
 		err := checkFact(&d.Fact)
 		switch {
 		case err != nil:
-		case d.Fact.Callee.IsZero() || d.Fact.SealedNumber != nil:
-			err = fmt.Errorf("%w: the fact of a disposal needs a callee and has no sealed number", ErrInvalid)
+		case d.Fact.RequestKey == "" || d.Fact.Callee.IsZero() || d.Fact.SealedNumber != nil:
+			err = fmt.Errorf("%w: the fact of a disposal needs a request key and a callee, and has no sealed number", ErrInvalid)
 		case len(d.Positions) > maxDisposed || !slices.IsSorted(d.Positions) || len(d.Positions) > 0 && d.Positions[len(d.Positions)-1] > d.Through:
 			err = fmt.Errorf("%w: want at most %d positions, in order, up to %d", ErrInvalid, maxDisposed, d.Through)
 		}

@@ -19,7 +19,7 @@ const (
 )
 
 // numberedQuery asks for as many callees as factsOfManyQuery does.
-var numberedQuery = "SELECT token FROM callees WHERE token IN (?" + strings.Repeat(",?", manyCallees-1) + ") ORDER BY token"
+var numberedQuery = "SELECT DISTINCT token FROM callees WHERE token IN (?" + strings.Repeat(",?", manyCallees-1) + ") ORDER BY token"
 
 // retentionReads are prepared on every connection that reads.
 var retentionReads = []string{agedQuery, calleesBehindQuery, numberedQuery}

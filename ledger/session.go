@@ -64,10 +64,10 @@ type bulk struct {
 	one, many string
 }
 
-func newBulk(table, columns, otherwise string) bulk {
+func newBulk(conflict, table, columns, otherwise string) bulk {
 	n := strings.Count(columns, ",") + 1
 	row := "(?" + strings.Repeat(",?", n-1) + ")"
-	start := "INSERT INTO " + table + " (" + columns + ") VALUES "
+	start := "INSERT " + conflict + " INTO " + table + " (" + columns + ") VALUES "
 	return bulk{columns: n, one: start + row + otherwise, many: start + row + strings.Repeat(","+row, bulkRows-1) + otherwise}
 }
 

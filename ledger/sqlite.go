@@ -42,10 +42,12 @@ type SQLite struct {
 	tip              tip // owned by whoever holds turn
 	head             *headMark
 
-	turn   chan struct{} // holds one value while somebody writes
-	broken atomic.Pointer[error]
-	closed sync.Once
-	fate   error // of Close
+	turn chan struct{} // holds one value while somebody writes
+	// waiters counts those who write, or wait to, and are not the appender.
+	waiters atomic.Int64
+	broken  atomic.Pointer[error]
+	closed  sync.Once
+	fate    error // of Close
 }
 
 var _ Ledger = (*SQLite)(nil)

@@ -3,8 +3,8 @@ package ledger
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/belpoort/belpoort/eligibility"
@@ -14,10 +14,6 @@ const (
 	beginQuery     = "BEGIN IMMEDIATE"
 	commitQuery    = "COMMIT"
 	rollbackQuery  = "ROLLBACK"
-	markQuery      = "SAVEPOINT request"
-	toMarkQuery    = "ROLLBACK TO request"
-	unmarkQuery    = "RELEASE request"
-	keyQuery       = "SELECT position, record_time, callee, kind, payload_hash FROM facts WHERE request_key = ?"
 	moveHeadQuery  = "UPDATE head SET position = ?, hash = ? WHERE id = 1"
 	movePlaceQuery = "INSERT INTO places (source, place) VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET place = excluded.place"
 	// takeNumbersQuery gives the last of so many new numbers.
@@ -26,9 +22,10 @@ const (
 )
 
 var (
-	factRows     = newBulk("facts", "position, callee, kind, record_time, request_key, reference, payload_hash, hash, payload", "")
-	calleeRows   = newBulk("callees", "token, sealed_number", " ON CONFLICT (token) DO NOTHING")
-	decisionRows = newBulk("decisions", "id, time, callee, campaign, verdict, reason, call_id, number, payload", " ON CONFLICT (id) DO NOTHING")
+	// FAIL, and not SQLite's default, because a statement that can undo itself keeps a journal of every page that it changes.
+	// What is taken is looked up before, so nothing fails; if it does, the whole transaction is undone.
+	factRows     = newBulk("OR FAIL", "facts", "position, callee, kind, record_time, request_key, reference, payload_hash, hash, payload, sealed_number", "")
+	decisionRows = newBulk("", "decisions", "id, time, callee, campaign, verdict, reason, call_id, number, payload", " ON CONFLICT (id) DO NOTHING")
 )
 
 // writer is the one connection that writes. Its methods run inside a transaction and under the turn; they take no
@@ -36,9 +33,10 @@ var (
 type writer struct{ *session }
 
 func newWriter(ctx context.Context, pool *sql.DB) (writer, error) {
-	s, err := newSession(ctx, pool, beginQuery, commitQuery, rollbackQuery, markQuery, toMarkQuery, unmarkQuery,
-		keyQuery, moveHeadQuery, lastOfQuery, eraseQuery, eraseNumberQuery, placeQuery, movePlaceQuery, takeNumbersQuery, metaQuery, setMetaQuery,
-		factRows.one, factRows.many, calleeRows.one, calleeRows.many, decisionRows.one, decisionRows.many, dropDecisionQuery, disposeQuery)
+	s, err := newSession(ctx, pool, append([]string{
+		beginQuery, commitQuery, rollbackQuery, moveHeadQuery, lastOfQuery, eraseQuery, eraseNumberQuery, placeQuery, movePlaceQuery, takeNumbersQuery, metaQuery, setMetaQuery,
+		factRows.one, factRows.many, decisionRows.one, decisionRows.many, dropDecisionQuery, disposeQuery,
+	}, lookUps()...)...)
 	return writer{s}, err
 }
 
@@ -86,6 +84,8 @@ func (s *SQLite) inTurn(ctx context.Context, do func() error) error {
 	if err := s.live(ctx); err != nil {
 		return err
 	}
+	s.waiters.Add(1)
+	defer s.waiters.Add(-1)
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
@@ -97,104 +97,33 @@ func (s *SQLite) inTurn(ctx context.Context, do func() error) error {
 	}
 }
 
-// place writes one append: first as if all of it were new, which it mostly is, and if a key is known, fact by fact.
+// place writes one append.
 func (w writer) place(next *tip, a *waiting) ([]Appended, error) {
-	placed, err := w.undoable(next, a, w.placeNew)
-	if isUniqueViolation(err) {
-		placed, err = w.undoable(next, a, w.placeEach)
-	}
-	return placed, err
-}
-
-// undoable leaves nothing behind of a way to place an append that does not work out.
-func (w writer) undoable(next *tip, a *waiting, way func(*tip, *waiting) ([]Appended, error)) ([]Appended, error) {
-	start := *next
-	marked := len(a.facts) > 1 // one fact is one statement, which undoes itself
-	if marked {
-		if err := w.exec(markQuery); err != nil {
-			return nil, err
-		}
-	}
-	placed, err := way(next, a)
-	back := isUniqueViolation(err) || isRefusal(err)
-	if err != nil && !back {
-		return nil, err
-	}
-	if back && !mutantPositionAtBegin {
-		*next = start
-	}
-	if marked {
-		if failed := w.unmark(back); failed != nil {
-			return nil, failed
-		}
-	}
-	return placed, err
-}
-
-func (w writer) unmark(back bool) error {
-	if back {
-		if err := w.exec(toMarkQuery); err != nil {
-			return err
-		}
-	}
-	return w.exec(unmarkQuery)
-}
-
-func (w writer) placeNew(next *tip, a *waiting) ([]Appended, error) {
-	entries := make([]Entry, len(a.facts))
-	placed := make([]Appended, len(a.facts))
-	for i := range a.facts {
-		entries[i] = next.extend(&a.facts[i], a.payloads[i])
-		placed[i] = Appended{Position: entries[i].Position, RecordTime: entries[i].RecordTime}
-	}
-	if err := w.insertFacts(entries, a.payloads); err != nil {
-		return nil, err
-	}
-	return placed, w.keepNumbers(a.facts)
-}
-
-// placeEach writes fact by fact, and answers those that are known.
-func (w writer) placeEach(next *tip, a *waiting) (placed []Appended, err error) {
-	placed = make([]Appended, len(a.facts))
-	for i := range a.facts {
-		placed[i], err = w.repeat(&a.facts[i], a.payloads[i])
-		if errors.Is(err, ErrNotFound) {
-			placed[i], err = w.placeOne(next, a, i)
-		}
-		if errors.Is(err, ErrRequestReused) || errors.Is(err, ErrReferenceTaken) {
-			return nil, &FactError{Index: i, Err: err}
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return placed, nil
-}
-
-// placeOne writes a fact whose request key was just looked for, so that only its reference can be taken.
-func (w writer) placeOne(next *tip, a *waiting, i int) (Appended, error) {
-	placed, err := w.placeNew(next, &waiting{facts: a.facts[i : i+1], payloads: a.payloads[i : i+1]})
-	if isUniqueViolation(err) {
-		return Appended{}, ErrReferenceTaken
-	}
+	answers, err := w.placeAll(next, []*waiting{a})
 	if err != nil {
-		return Appended{}, err
+		return nil, err
 	}
-	return placed[0], nil
+	return answers[0].facts, answers[0].err
 }
 
-// repeat answers a fact whose request key is known; ErrNotFound says that it is not.
-func (w writer) repeat(f *Append, payload [32]byte) (Appended, error) {
-	var known recorded
-	var nanoseconds int64
-	var callee, hash []byte
-	if err := w.row(keyQuery, f.RequestKey, &known.position, &nanoseconds, &callee, &known.kind, &hash); err != nil {
-		return Appended{}, found(err)
+// placeAll decides in memory what becomes of each append, then writes at once what is new. One that is refused, or whose
+// caller has gone, does not fail its neighbours; an error is one that fails them all.
+func (w writer) placeAll(next *tip, group []*waiting) ([]answer, error) {
+	b := newBoard(*next)
+	if err := w.lookUp(b, group); err != nil {
+		return nil, err
 	}
-	known.time = time.Unix(0, nanoseconds).UTC()
-	copy(known.callee[:], callee)
-	copy(known.payload[:], hash)
-	return known.repeat(f, payload)
+	answers := make([]answer, len(group))
+	for i, a := range group {
+		if answers[i].err = a.ctx.Err(); answers[i].err == nil {
+			answers[i].facts, answers[i].err = b.add(a)
+		}
+	}
+	if err := w.insertFacts(b); err != nil {
+		return nil, err
+	}
+	*next = b.next
+	return answers, nil
 }
 
 // recorded is what a known request key stands for.
@@ -214,27 +143,26 @@ func (k recorded) repeat(f *Append, payload [32]byte) (Appended, error) {
 	return Appended{Position: k.position, RecordTime: k.time, Repeated: true}, nil
 }
 
-func (w writer) insertFacts(entries []Entry, payloads [][32]byte) error {
-	args := make([]any, 0, len(entries)*factRows.columns)
-	for i := range entries {
-		e := &entries[i]
-		var reference any
+func (w writer) insertFacts(b *board) error {
+	args := make([]any, 0, min(len(b.entries), bulkRows)*factRows.columns)
+	for i := range b.entries {
+		e := &b.entries[i]
+		var reference, number any
 		if e.Reference != "" {
 			reference = e.Reference
 		}
+		if n := b.numbers[i]; len(n) > 0 {
+			number = n
+		}
 		args = append(args, int64(e.Position), e.Callee[:], int64(e.Kind), e.RecordTime.UnixNano(), e.RequestKey,
-			reference, payloads[i][:], e.Hash[:], e.Payload)
-	}
-	return w.insert(factRows, args)
-}
-
-// keepNumbers stores the sealed numbers of callees that have none yet.
-func (w writer) keepNumbers(facts []Append) error {
-	args := make([]any, 0, len(facts)*calleeRows.columns)
-	for i := range facts {
-		if f := &facts[i]; len(f.SealedNumber) > 0 {
-			args = append(args, f.Callee[:], f.SealedNumber)
+			reference, b.payloads[i][:], e.Hash[:], e.Payload, number)
+		if len(args) == bulkRows*factRows.columns || i == len(b.entries)-1 {
+			if err := w.insert(factRows, args); err != nil {
+				return err
+			}
+			args = args[:0]
+			runtime.Gosched() // checks come first
 		}
 	}
-	return w.insert(calleeRows, args)
+	return nil
 }

@@ -102,7 +102,10 @@ func readList(cell string) (value, *fault) {
 
 func (c *column) readWord(cell string) (value, *fault) {
 	n, ok := c.words.read(cell)
-	return value{word: n}, faultUnless(ok, BadWord, c.words.problem())
+	if !ok {
+		return value{}, &fault{reason: BadWord, problem: c.words.problem()}
+	}
+	return value{word: n}, nil
 }
 
 func (c *column) readWords(cell string) (value, *fault) {

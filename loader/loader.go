@@ -24,7 +24,7 @@ const (
 
 // Recorder keeps facts. One call is one batch of at most MaxBatch facts and MaxBatchSize bytes. A fact with an empty
 // request_id gets one from its content, so that handing it over again changes nothing. An error means that nobody knows
-// what became of the batch; Import then stops.
+// what became of the batch; Import then stops. With Options.UnderWay above 1, Record is called for several batches at once.
 type Recorder interface {
 	Record(ctx context.Context, facts []*belpoortv1.RecordFactRequest) (Result, error)
 }
@@ -53,6 +53,9 @@ type Options struct {
 	Rejects io.Writer
 	// BatchSize is the number of facts handed over at once, at most MaxBatch. 0: MaxBatch.
 	BatchSize int
+	// UnderWay is how many batches are handed over at once, at most MaxUnderWay: then Record is called from as many goroutines.
+	// Fewer are where answers are slow. 0: one.
+	UnderWay int
 	// DryRun reads and judges the file and hands nothing over; the Recorder may be nil.
 	DryRun bool
 	// IgnoreUnknown passes over columns that the kind does not know. Otherwise they are an error: a misspelt header would lose data.
@@ -63,7 +66,7 @@ type Options struct {
 	Resume Checkpoint
 	// Clock tells what day is today; nil: time.Now.
 	Clock func() time.Time
-	// Progress is called after every batch, on the goroutine of Import.
+	// Progress is called after every batch, in the order of the file, on the goroutine of Import.
 	Progress func(Progress)
 }
 
@@ -124,8 +127,10 @@ func importRows(ctx context.Context, rows source, header row, counted *countingR
 	if err != nil {
 		return Report{}, err
 	}
-	run := newRun(opts, to, layout, counted)
-	err = run.all(ctx, rows)
+	from := openChunks(chunkReader{from: rows, layout: layout, read: counted, skip: opts.Resume.Rows})
+	defer from.close()
+	run := newRun(opts, to, layout)
+	err = run.all(ctx, from)
 	return run.report, err
 }
 
@@ -138,6 +143,12 @@ func (o *Options) check(to Recorder) error {
 	}
 	if o.BatchSize == 0 {
 		o.BatchSize = MaxBatch
+	}
+	if o.UnderWay == 0 {
+		o.UnderWay = 1
+	}
+	if o.UnderWay < 0 || o.UnderWay > MaxUnderWay {
+		return fmt.Errorf("batches under way must be 1 to %d", MaxUnderWay)
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now

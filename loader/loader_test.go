@@ -275,6 +275,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"kind":       {Kind: "invoices"},
 		"name":       {Kind: Objections, Name: "../crm"},
 		"batch size": {Kind: Objections, BatchSize: 501},
+		"under way":  {Kind: Objections, UnderWay: 33},
 	} {
 		if _, err := Import(context.Background(), strings.NewReader(objectionHeader), opts, &handed{}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)

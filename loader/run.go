@@ -4,32 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
-
-	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
-	"google.golang.org/protobuf/proto"
 )
 
-// run is one import on its way: the rows since the last batch, good ones and bad ones.
+// run is one import on its way: the batch that is being filled, and those under way.
 type run struct {
 	opts   Options
-	to     Recorder
 	layout *layout
-	read   *countingReader
 	report Report
 
-	skip    uint64 // rows that an earlier run has dealt with
-	facts   []*belpoortv1.RecordFactRequest
-	lines   []int // of facts
-	size    int   // of facts, in protobuf
-	rejects []reject
-	file    *rejectsFile
+	batch  *batch
+	window *window
+	file   *rejectsFile
 }
 
-func newRun(opts Options, to Recorder, layout *layout, read *countingReader) *run {
-	r := &run{opts: opts, to: to, layout: layout, read: read, report: opts.Resume.Report, skip: opts.Resume.Rows}
+func newRun(opts Options, to Recorder, layout *layout) *run {
+	r := &run{opts: opts, layout: layout, report: opts.Resume.Report, batch: &batch{}, window: newWindow(to, opts.UnderWay)}
 	r.report.Reasons = map[Reason]uint64{}
 	maps.Copy(r.report.Reasons, opts.Resume.Reasons)
 	if opts.Rejects != nil && opts.Resume.RejectsBytes > 0 {
@@ -39,47 +30,44 @@ func newRun(opts Options, to Recorder, layout *layout, read *countingReader) *ru
 }
 
 // all takes rows to the end. Rows read before an error are still handed over: each of them is whole.
-func (r *run) all(ctx context.Context, rows source) error {
+func (r *run) all(ctx context.Context, from chunks) error {
 	for {
-		if err := ctx.Err(); err != nil {
-			return errors.Join(err, r.giveUp())
+		c := from.next()
+		for i := range c.judged {
+			if err := ctx.Err(); err != nil {
+				return errors.Join(err, r.giveUp())
+			}
+			if err := r.take(ctx, &c.judged[i], c.bytes); err != nil {
+				return errors.Join(err, r.giveUp())
+			}
 		}
-		row, err := rows.next()
-		if err == io.EOF {
-			return r.flush(ctx)
-		}
-		if err != nil && row.fault == nil {
-			return errors.Join(err, r.flush(ctx))
-		}
-		if r.skip > 0 && err == nil {
-			r.skip--
-			r.layout.learn(row)
+		r.batch.bytes = c.bytes
+		if c.err == nil {
 			continue
 		}
-		if err := r.take(ctx, row); err != nil {
+		err := errors.Join(r.flush(ctx), r.settleAll())
+		if c.ended() {
 			return err
 		}
-		if err != nil {
-			return errors.Join(err, r.flush(ctx))
-		}
+		return errors.Join(c.err, err)
 	}
 }
 
 // take adds one row to the batch, and hands the batch over before it grows too large.
-func (r *run) take(ctx context.Context, row row) error {
+func (r *run) take(ctx context.Context, row *judgedRow, bytes int64) error {
 	r.report.Rows++
-	fact, fault := r.layout.fact(row)
-	if fault != nil {
-		r.reject(reject{line: row.line, fault: *fault})
-		return r.flushIf(ctx, len(r.rejects) >= MaxBatch)
+	if row.fault != nil {
+		r.batch.rejects = append(r.batch.rejects, reject{line: row.line, fault: *row.fault})
+		r.batch.bytes = bytes
+		return r.flushIf(ctx, len(r.batch.rejects) >= MaxBatch)
 	}
-	size := proto.Size(fact) + 8 // its tag and length in the message that holds the batch
-	if err := r.flushIf(ctx, r.size+size > MaxBatchSize); err != nil {
+	if err := r.flushIf(ctx, r.batch.size+row.size > MaxBatchSize); err != nil {
 		r.report.Unconfirmed++
 		return err
 	}
-	r.facts, r.lines, r.size = append(r.facts, fact), append(r.lines, row.line), r.size+size
-	return r.flushIf(ctx, len(r.facts) >= r.opts.BatchSize)
+	b := r.batch
+	b.facts, b.lines, b.size, b.bytes = append(b.facts, row.fact), append(b.lines, row.line), b.size+row.size, bytes
+	return r.flushIf(ctx, len(b.facts) >= r.opts.BatchSize)
 }
 
 func (r *run) flushIf(ctx context.Context, due bool) error {
@@ -89,19 +77,52 @@ func (r *run) flushIf(ctx context.Context, due bool) error {
 	return r.flush(ctx)
 }
 
-// flush hands the batch over and writes its rejects in the order of the file.
+// flush hands the batch over as soon as there is room.
 func (r *run) flush(ctx context.Context) error {
-	err := r.record(ctx)
-	err = errors.Join(err, r.writeRejects())
+	next := r.batch
+	for r.window.full(next) {
+		if err := r.settle(r.window.oldest(true)); err != nil {
+			return err
+		}
+	}
+	r.batch = &batch{}
+	if r.opts.DryRun {
+		next.result.Recorded = uint64(len(next.facts)) // as far as can be told
+		return r.settle(next)
+	}
+	r.window.hand(ctx, next)
+	if r.opts.UnderWay == 1 {
+		return r.settleAll()
+	}
+	for b := r.window.oldest(false); b != nil; b = r.window.oldest(false) {
+		if err := r.settle(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleAll waits for all that is under way. What was answered counts, also behind a batch that failed.
+func (r *run) settleAll() error {
+	var failed error
+	for b := r.window.oldest(true); b != nil; b = r.window.oldest(true) {
+		failed = errors.Join(failed, r.settle(b))
+	}
+	return failed
+}
+
+// settle accounts for a batch that was answered, and writes its rejects in the order of the file.
+func (r *run) settle(b *batch) error {
+	err := errors.Join(r.account(b), r.writeRejects(b.rejects))
 	if r.opts.Progress != nil {
-		r.opts.Progress(r.progress())
+		r.opts.Progress(r.progress(b.bytes))
 	}
 	return err
 }
 
 // progress is a copy: the report goes on.
-func (r *run) progress() Progress {
-	p := Progress{Bytes: r.read.bytes, Checkpoint: Checkpoint{Report: r.report}}
+func (r *run) progress(bytes int64) Progress {
+	p := Progress{Bytes: bytes, Checkpoint: Checkpoint{Report: r.report}}
 	p.Reasons = maps.Clone(r.report.Reasons)
 	p.Rows = p.Recorded + p.Unchanged + p.Rejected + p.Unconfirmed + p.Valid // a row that is still in hand is not dealt with
 	if r.file != nil {
@@ -110,58 +131,53 @@ func (r *run) progress() Progress {
 	return p
 }
 
-// giveUp accounts for what will not be handed over.
+// giveUp waits for what is under way, and accounts for what will not be handed over.
 func (r *run) giveUp() error {
-	r.report.Unconfirmed += uint64(len(r.facts))
-	r.clear()
-	return r.writeRejects()
+	err := r.settleAll()
+	r.report.Unconfirmed += uint64(len(r.batch.facts))
+	r.count(r.batch.rejects)
+	return errors.Join(err, r.writeRejects(r.batch.rejects))
 }
 
-func (r *run) record(ctx context.Context) error {
-	if len(r.facts) == 0 {
-		return nil
+// account counts what became of a batch's rows.
+func (r *run) account(b *batch) error {
+	if b.err != nil {
+		r.report.Unconfirmed += uint64(len(b.facts))
+		r.count(b.rejects)
+		return fmt.Errorf("recording lines %d to %d: %w", b.lines[0], b.lines[len(b.lines)-1], b.err)
 	}
-	defer r.clear()
 	if r.opts.DryRun {
-		r.report.Valid += uint64(len(r.facts))
+		r.report.Valid += b.result.Recorded
+		r.count(b.rejects)
 		return nil
 	}
-	result, err := r.to.Record(ctx, r.facts)
-	if err == nil {
-		err = result.check(len(r.facts))
-	}
-	if err != nil {
-		r.report.Unconfirmed += uint64(len(r.facts))
-		return fmt.Errorf("recording lines %d to %d: %w", r.lines[0], r.lines[len(r.lines)-1], err)
-	}
-	r.report.Recorded += result.Recorded
-	r.report.Unchanged += result.Unchanged
-	for _, rejected := range result.Rejected {
-		r.reject(reject{line: r.lines[rejected.Index], fault: fault{
+	r.report.Recorded += b.result.Recorded
+	r.report.Unchanged += b.result.Unchanged
+	for _, rejected := range b.result.Rejected {
+		b.rejects = append(b.rejects, reject{line: b.lines[rejected.Index], fault: fault{
 			reason: Refused, column: r.layout.columnOf(rejected.Field), problem: maskDigits(rejected.Description, phoneDigits),
 		}})
 	}
+	r.count(b.rejects)
 	return nil
 }
 
-func (r *run) clear() { r.facts, r.lines, r.size = nil, r.lines[:0], 0 }
-
-func (r *run) reject(rejected reject) {
-	r.report.Rejected++
-	r.report.Reasons[rejected.fault.reason]++
-	r.rejects = append(r.rejects, rejected)
+func (r *run) count(rejects []reject) {
+	for i := range rejects {
+		r.report.Rejected++
+		r.report.Reasons[rejects[i].fault.reason]++
+	}
 }
 
-func (r *run) writeRejects() error {
-	defer func() { r.rejects = r.rejects[:0] }()
-	if len(r.rejects) == 0 || r.opts.Rejects == nil {
+func (r *run) writeRejects(rejects []reject) error {
+	if len(rejects) == 0 || r.opts.Rejects == nil {
 		return nil
 	}
 	if r.file == nil {
 		r.file = newRejectsFile(r.opts.Rejects)
 	}
-	slices.SortStableFunc(r.rejects, func(a, b reject) int { return a.line - b.line })
-	return r.file.write(r.rejects)
+	slices.SortStableFunc(rejects, func(a, b reject) int { return a.line - b.line })
+	return r.file.write(rejects)
 }
 
 // check makes sure that every fact of a batch is accounted for, once.

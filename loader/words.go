@@ -166,8 +166,21 @@ func (v *vocabulary) problem() string {
 
 // plainWord is a word or a header without what people vary: case, and what stands between its parts.
 func plainWord(s string) string {
+	if isPlain(s) {
+		return s
+	}
 	parts := strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return strings.ContainsRune(" _-./\u00a0", r) })
 	return strings.Join(parts, "_")
+}
+
+// isPlain spares most words the work: they are written as they are known.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < 'a' || s[i] > 'z' {
+			return false
+		}
+	}
+	return true
 }
 
 var (

@@ -22,7 +22,7 @@ func FactFromProto(m *belpoortv1.Fact) (eligibility.Fact, error) {
 	case *belpoortv1.Fact_Subscriber:
 		f.Subscriber = c.subscriber("fact.subscriber", kind.Subscriber)
 	case *belpoortv1.Fact_Consent:
-		f.Consent = c.consent("fact.consent", kind.Consent)
+		f.Consent = c.consent(kind.Consent)
 	case *belpoortv1.Fact_Withdrawal:
 		f.Withdrawal = c.withdrawal("fact.withdrawal", kind.Withdrawal)
 	case *belpoortv1.Fact_Relationship:
@@ -66,7 +66,9 @@ func (c *check) subscriber(at string, m *belpoortv1.Subscriber) *eligibility.Sub
 	}
 }
 
-func (c *check) consent(at string, m *belpoortv1.Consent) *eligibility.Consent {
+// consent's path is a constant, so that no path is made for a field that is right: consents come by the million.
+func (c *check) consent(m *belpoortv1.Consent) *eligibility.Consent {
+	const at = "fact.consent"
 	c.known(at, m)
 	return &eligibility.Consent{
 		ID:              c.id(at+".consent_id", m.GetConsentId()),

@@ -125,7 +125,7 @@ var needed = map[string]bool{
 	"Objection.Scope": true, "Objection.Product": true, "CallReport.Campaign": true, "CallReport.At": true,
 	"CallReport.Outcome": true, "ListEntry.List": true, "ObjectionOffer.Organisation": true, "ObjectionOffer.Campaign": true,
 	"ObjectionOffer.At": true, "ObjectionOffer.How": true, "ObjectionOffer.Result": true,
-	"Correction.At": true, "CorrectionProposed.At": true, "Erasure.At": true,
+	"Correction.At": true, "CorrectionProposed.At": true, "Erasure.At": true, "Disposal.At": true,
 }
 
 func blank(t *rapid.T, v reflect.Value) {

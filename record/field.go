@@ -76,6 +76,9 @@ func (c *check) names(field string, list []string, most int) []string {
 		return nil
 	}
 	for i, s := range list {
+		if s != "" && len(s) <= most {
+			continue
+		}
 		at := fmt.Sprintf("%s[%d]", field, i)
 		if s == "" {
 			c.fail(at, "is empty")
@@ -136,9 +139,16 @@ func words[W eligibility.Word, E ~int32](c *check, field string, list []E) []W {
 		c.fail(field, "holds more than %d entries", MaxNames)
 		return nil
 	}
-	var out []W
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]W, 0, len(list))
 	for i, e := range list {
-		out = append(out, wordGiven[W](c, fmt.Sprintf("%s[%d]", field, i), e))
+		at := field
+		if e <= 0 || e > 255 || !eligibility.Known(W(e)) {
+			at = fmt.Sprintf("%s[%d]", field, i)
+		}
+		out = append(out, wordGiven[W](c, at, e))
 	}
 	return out
 }

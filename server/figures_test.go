@@ -80,7 +80,7 @@ func TestWhatBecomesOfAChecksIsSeenInTheFigures(t *testing.T) {
 	release := make(chan struct{})
 	n.breakLedger(func(operation string) error { <-release; return nil })
 	n.moves("a timeout", func() {
-		ctx, cancel := context.WithTimeout(n.as("dialer-acme"), 50*time.Millisecond)
+		ctx, cancel := context.WithTimeout(n.as("dialer-acme"), 250*time.Millisecond)
 		defer cancel()
 		_, err := belpoortv1.NewGatekeeperServiceClient(n.conn).CheckCall(ctx, checkOf("06-12345671"))
 		if status.Code(err) != codes.DeadlineExceeded {

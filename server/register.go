@@ -6,8 +6,10 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
+	"runtime"
+	"strconv"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -24,6 +26,12 @@ const (
 	maxRejections = 1000
 	// maxDecisionsShown bounds how many decisions GetCallee shows.
 	maxDecisionsShown = 100
+	// giveWayEvery is after how many facts of a message, each some microseconds, others get the processor.
+	giveWayEvery = 16
+	// giveWayPause is how long a load then waits while checks queue up for the processors, and giveWayMost how often: so it
+	// goes on in any case, at some thousand facts a second.
+	giveWayPause = time.Millisecond
+	giveWayMost  = 10
 )
 
 // register keeps the facts that come from CRMs and back offices.
@@ -48,26 +56,36 @@ func (s *Server) readFact(c *client, force *inForce, req *belpoortv1.RecordFactR
 	if err := s.checkFact(&fact, force, c); err != nil {
 		return Write{}, err
 	}
-	key := factKeys + req.GetRequestId()
-	if req.GetRequestId() == "" {
-		if key, err = s.contentKey(callee, fact); err != nil {
-			return Write{}, err
-		}
+	key, err := s.factKey(callee, &fact, req.GetRequestId())
+	if err != nil {
+		return Write{}, err
 	}
 	return s.factWrite(callee, fact, key)
 }
 
-// contentKey is the request key of a fact that came without one: the same fact about the same callee happens once. It is
-// made from the callee token, which nobody can make from a number without the deployment's key.
-func (s *Server) contentKey(callee telephony.Number, fact eligibility.Fact) (string, error) {
-	payload, err := record.Marshal(fact)
+// factKey is the request key of a fact. One that came without an id happens once for its callee: the ledger knows it by its
+// content. An objection's content holds a receipt, which is made from a key.
+func (s *Server) factKey(callee telephony.Number, fact *eligibility.Fact, id string) (string, error) {
+	switch {
+	case id != "":
+		return factKeys + id, nil
+	case fact.Objection == nil:
+		return "", nil
+	default:
+		return s.contentKey(callee, fact)
+	}
+}
+
+// contentKey is made from the callee token, which nobody can make from a number without the deployment's key.
+func (s *Server) contentKey(callee telephony.Number, fact *eligibility.Fact) (string, error) {
+	payload, err := record.Marshal(*fact)
 	if err != nil {
 		return "", internal(err)
 	}
 	token := s.ring.Token(callee)
 	h := sha256.New()
 	h.Write(token[:])
-	h.Write(binary.BigEndian.AppendUint32(nil, uint32(record.KindOf(fact))))
+	h.Write(binary.BigEndian.AppendUint32(nil, uint32(record.KindOf(*fact))))
 	h.Write(payload)
 	return contentKeys + hex.EncodeToString(h.Sum(nil)), nil
 }
@@ -130,7 +148,11 @@ type batch struct {
 func (l *load) take(ctx context.Context, facts []*belpoortv1.RecordFactRequest) error {
 	force := l.s.force.Load()
 	var b batch
-	for _, req := range facts {
+	b.writes, b.places = make([]Write, 0, len(facts)), make([]uint64, 0, len(facts))
+	for i, req := range facts {
+		if i%giveWayEvery == 0 {
+			l.s.giveWay()
+		}
 		place := l.next
 		l.next++
 		w, err := l.s.readFact(l.client, force, req)
@@ -143,6 +165,17 @@ func (l *load) take(ctx context.Context, facts []*belpoortv1.RecordFactRequest) 
 		b.writes, b.places = append(b.writes, w), append(b.places, place)
 	}
 	return l.record(ctx, b)
+}
+
+// giveWay lets checks come first.
+func (s *Server) giveWay() {
+	runtime.Gosched()
+	for range giveWayMost {
+		if s.admission.waiting.Load() == 0 || mutantLoadsFirst {
+			return
+		}
+		time.Sleep(giveWayPause)
+	}
 }
 
 // record writes a batch. A fact that the ledger refuses is rejected, and the rest goes in without it.
@@ -264,4 +297,4 @@ func (s *Server) latestDecisions(ctx context.Context, token eligibility.CalleeTo
 	return out, nil
 }
 
-func indexed(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }
+func indexed(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }

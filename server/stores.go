@@ -34,7 +34,7 @@ func (e *WriteError) Unwrap() error { return e.Err }
 
 // Write is one fact for the ledger.
 type Write struct {
-	RequestKey   string                  // makes the write happen once
+	RequestKey   string                  // makes the write happen once; "": its callee, kind and payload do
 	Callee       eligibility.CalleeToken // zero for the catalogue
 	SealedNumber []byte                  // nil for the catalogue
 	Kind         int32                   // as the room record numbers them

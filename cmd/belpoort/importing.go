@@ -229,7 +229,7 @@ func (r *importRun) load() {
 	}
 	var to loader.Recorder = &r.preview
 	if r.service != nil {
-		to = recorder{r.service, r.state}
+		to, opts.UnderWay = recorder{r.service, r.state}, loader.MaxUnderWay
 	}
 	ctx, stop := context.WithCancelCause(r.cmd.Context())
 	defer stop(nil)

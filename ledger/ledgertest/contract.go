@@ -29,6 +29,8 @@ func Contract(t *testing.T, open func(t *testing.T) ledger.Ledger) {
 		{"reuse", reuseIsRefused},
 		{"repeat within a call", repeatWithinOneCall},
 		{"many at once", manyFactsAtOnce},
+		{"content", contentIsAKey},
+		{"content at once", contentAtOnceIsOneFact},
 		{"reference", referenceFindsOneFact},
 		{"up to", readsStopAtUpTo},
 		{"facts of many", factsOfMany},

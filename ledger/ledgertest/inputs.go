@@ -13,7 +13,7 @@ import (
 func badInputChangesNothing(t *testing.T, l ledger.Ledger) {
 	long := strings.Repeat("x", ledger.MaxKey+1)
 	for field, spoil := range map[string]func(*ledger.Append){
-		"request key is empty":   func(f *ledger.Append) { f.RequestKey = "" },
+		"request key is empty":   func(f *ledger.Append) { f.RequestKey, f.Callee, f.SealedNumber = "", eligibility.CalleeToken{}, nil },
 		"request key has 257":    func(f *ledger.Append) { f.RequestKey = long },
 		"request key is not":     func(f *ledger.Append) { f.RequestKey = "a\x00b" },
 		"reference has 257":      func(f *ledger.Append) { f.Reference = long },

@@ -1,0 +1,5 @@
+//go:build !mutant_bulk_first
+
+package ledger
+
+const mutantBulkFirst = false

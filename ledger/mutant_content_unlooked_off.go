@@ -1,0 +1,5 @@
+//go:build !mutant_content_unlooked
+
+package ledger
+
+const mutantContentUnlooked = false

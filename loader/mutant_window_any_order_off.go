@@ -1,0 +1,5 @@
+//go:build !mutant_window_any_order
+
+package loader
+
+const mutantWindowAnyOrder = false

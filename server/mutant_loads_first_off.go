@@ -1,0 +1,5 @@
+//go:build !mutant_loads_first
+
+package server
+
+const mutantLoadsFirst = false
