@@ -38,7 +38,7 @@ func (p Population) lists() []list {
 	all := make([]list, min(maxLists, (callees+listNumbers-1)/listNumbers))
 	for i := range all {
 		l := list{request: &belpoortv1.ScreenNumbersRequest{Campaign: Name, CallerId: callerID}}
-		for n := range uint64(min(listNumbers, callees)) {
+		for n := range min(listNumbers, callees) {
 			at := uint64(i)*listNumbers + n
 			number, want := p.AllowedNumber(at), belpoortv1.Verdict_VERDICT_ALLOW
 			if !p.drawn(at) {

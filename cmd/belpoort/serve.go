@@ -69,7 +69,7 @@ func serve(cmd *cobra.Command) error {
 		return usage(err)
 	}
 	defer func() { _ = o.log.Sync() }()
-	collectSeldom()
+	defer collectSeldom()()
 	n, err := startNode(cmd.Context(), o)
 	if err != nil {
 		return exit(exitFailed, err)
