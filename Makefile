@@ -9,21 +9,22 @@ GOLANGCI_VERSION := v2.15.0
 BUF_VERSION := v1.75.0
 HELM_VERSION := v3.22.0
 CYCLONEDX_VERSION := v1.10.0
+BENCHSTAT_VERSION := v0.0.0-20260908200009-22c9c6c9d4da
 TOOLS ?= $(CURDIR)/.tools
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
 BUF := $(TOOLS)/buf-$(BUF_VERSION)/buf
 HELM := $(TOOLS)/helm-$(HELM_VERSION)/helm
 CYCLONEDX := $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION)/cyclonedx-gomod
+BENCHSTAT := $(TOOLS)/benchstat-$(BENCHSTAT_VERSION)/benchstat
 
 # The product is built without cgo; only the race detector of `make test` needs it.
 export CGO_ENABLED := 0
 # The version comes from scripts/version.sh, and git refuses a clone that somebody else owns. With -trimpath, as the
 # product is built, one compilation of the dependencies serves checks, tests, tools and image.
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false -trimpath)
-export BUF
+export BUF BENCHSTAT
 
 MAX_FILE_LINES := 600
-BENCH ?= .
 FUZZTIME ?= 60s
 SOAK ?= 10m
 
@@ -68,12 +69,15 @@ sbom: build $(CYCLONEDX) ## write bin/belpoort.cdx.json, what the binary is made
 	@CYCLONEDX=$(CYCLONEDX) scripts/sbom.sh bin/belpoort bin/belpoort.cdx.json
 
 ##@ Longer runs
-.PHONY: mutants bench fuzz soak
+.PHONY: mutants bench bench-baseline fuzz soak
 mutants: ## every mutant must be caught by its test (MUTANT=tag for one)
 	@scripts/mutants.sh $(MUTANT)
 
-bench: ## benchmarks of all rooms (BENCH=regexp)
-	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+bench: $(BENCHSTAT) ## benchmarks of the hot functions, beside the committed figures (BENCH=regexp for others, . for all)
+	@BENCH='$(BENCH)' scripts/bench.sh
+
+bench-baseline: ## make today's figures the committed ones, on a machine that does nothing else
+	@scripts/bench.sh --keep
 
 fuzz: ## every fuzz target for FUZZTIME (60s)
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
@@ -134,6 +138,9 @@ $(HELM):
 
 $(CYCLONEDX):
 	GOBIN=$(@D) go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION)
+
+$(BENCHSTAT):
+	GOBIN=$(@D) go install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION)
 
 $(BUF):
 	GOBIN=$(@D) go install github.com/bufbuild/buf/cmd/buf@$(BUF_VERSION)

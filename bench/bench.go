@@ -19,7 +19,7 @@ type Contestant struct {
 	CPU func() (time.Duration, error)
 	// Baseline marks a server with which the others are compared.
 	Baseline bool
-	// Numbers is about how many numbers one call asks; 0 or 1: a single one. Lists are asked in closed loops only.
+	// Numbers is about how many numbers one call asks; 0 or 1: a single one. Lists are asked in closed loops only, and at most 16 at a time.
 	Numbers int
 }
 

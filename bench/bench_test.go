@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -309,6 +310,29 @@ func TestRoundsTakeTurns(t *testing.T) {
 	for _, c := range cells {
 		if len(c.Rounds) != plan.Rounds {
 			t.Errorf("%s has %d rounds", c.Contestant, len(c.Rounds))
+		}
+	}
+}
+
+// However many callers there are, no more lists are under way than the service takes in.
+func TestFewListsAreAskedAtOnce(t *testing.T) {
+	var now, most atomic.Int32
+	call := func(context.Context, int, uint64) error {
+		if n := now.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		time.Sleep(2 * time.Millisecond)
+		now.Add(-1)
+		return nil
+	}
+	plan := Plan{Loads: []Load{{Callers: 64}}, Connections: 1, Rounds: 1, Duration: 40 * time.Millisecond, Timeout: time.Second}
+	for numbers, want := range map[int]int32{1: 64, 1000: listsAtOnce} {
+		most.Store(0)
+		if _, err := Run(t.Context(), plan, []Contestant{{Name: "c", Call: call, Numbers: numbers}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := most.Load(); got > want || got < want/2 {
+			t.Errorf("%d numbers in a call: %d calls at once, want %d", numbers, got, want)
 		}
 	}
 }

@@ -36,7 +36,7 @@ func (r *run) measure(ctx context.Context, l int, slice time.Duration) error {
 			return err
 		}
 	} else {
-		r.closed(ctx, load.Callers, w, log)
+		r.closed(ctx, r.callers(load), w, log)
 	}
 	ended := time.Now()
 	after, rest, err := r.settle(ctx)
@@ -47,6 +47,17 @@ func (r *run) measure(ctx context.Context, l int, slice time.Duration) error {
 		took: ended.Sub(w.from), rest: rest, cpu: after - before, cpuKnown: r.contestant.CPU != nil, made: r.calls.Load() - first,
 	})
 	return nil
+}
+
+// listsAtOnce is as many lists as the service takes in of one key: more would only wait in front of it.
+const listsAtOnce = 16
+
+// callers are as many as the load says, but for lists.
+func (r *run) callers(l Load) int {
+	if r.contestant.Numbers > 1 {
+		return min(l.Callers, listsAtOnce)
+	}
+	return l.Callers
 }
 
 func (r *run) cpu() (time.Duration, error) {

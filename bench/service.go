@@ -111,7 +111,17 @@ func (s *Service) warm(ctx context.Context, worker int, n uint64) error {
 	}
 	request := question(number)
 	request.DryRun = true
-	return s.ask(ctx, worker%len(s.clients), request, want)
+	for {
+		err := s.ask(ctx, worker%len(s.clients), request, want)
+		if status.Code(err) != codes.Unavailable {
+			return err
+		}
+		select { // a ledger whose connections are yet to be made is slower than a check waits
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 func question(number string) *belpoortv1.CheckCallRequest {

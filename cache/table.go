@@ -32,8 +32,9 @@ func (t *table[V]) bytesOf(slots int) int64 {
 
 func (t *table[V]) bytes() int64 { return t.bytesOf(len(t.slots)) }
 
-// full tells that one more key needs a larger table.
-func (t *table[V]) full() bool { return (t.used+1)*4 > len(t.slots)*3 }
+// full tells that one more key needs a larger table. At 13/16 a key costs at most 2.5 slots, which of a table of pointers is
+// 60 bytes, and one that is not there is still missed within 15 steps.
+func (t *table[V]) full() bool { return (t.used+1)*16 > len(t.slots)*13 }
 
 // home is the slot a key would have if it were alone. The multiplication spreads tokens that are not pseudo-random.
 func (t *table[V]) home(key *eligibility.CalleeToken) int {

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -180,6 +181,9 @@ func (d *desk) enter(t *testing.T, c command) {
 	text := strings.NewReplacer(shownGRPC, d.grpc, shownHTTP, d.http, shownOps, d.ops).Replace(c.text)
 	shell := exec.CommandContext(ctx, "bash", "-c", text)
 	shell.Dir, shell.Env, shell.WaitDelay = d.folder, d.env, time.Second
+	if strings.HasPrefix(c.text, "bin/belpoort bench ") {
+		shell.Env = append(slices.Clone(d.env), "BELPOORT_ADDRESS=") // it starts a service of its own
+	}
 	out, err := shell.CombinedOutput()
 	code := 0
 	if failed, ok := errors.AsType[*exec.ExitError](err); ok {

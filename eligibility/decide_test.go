@@ -283,3 +283,16 @@ func BenchmarkDecide(b *testing.B) {
 }
 
 func itoa(n int) string { return map[int]string{1: "1", 10: "10", 100: "100"}[n] }
+
+// BenchmarkFold is what a record costs that the cache does not have, once the ledger has given its facts.
+func BenchmarkFold(b *testing.B) {
+	for _, n := range []int{1, 10, 100} {
+		facts := benchmarkFacts(n)
+		b.Run(itoa(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				fold(facts)
+			}
+		})
+	}
+}

@@ -96,3 +96,15 @@ func BenchmarkScreen(b *testing.B) {
 	})
 	b.ReportMetric(float64(b.N)*maxScreenedNumbers/b.Elapsed().Seconds(), "numbers/s")
 }
+
+// BenchmarkAuthenticate is finding out who asks, which every request pays for.
+func BenchmarkAuthenticate(b *testing.B) {
+	n := startNode(b, nil)
+	ctx := metadata.NewIncomingContext(b.Context(), metadata.Pairs("authorization", "Bearer "+n.keys["dialer-acme"], "user-agent", "grpc-go"))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := n.Server.keys.authenticate(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -31,7 +31,8 @@ that others use too, so the service runs in turns with bare gRPC servers that an
   allow, deny, mixed  CheckCall about callees who may be called, who may not, or both in the shares of --mix
   plain, json         the same question about callees who may be called, over HTTP/1.1: a plain check, and JSON
   agi                 the same over FastAGI, a connection for each call, as Asterisk asks; with 256 callers at most
-  screen              lists of 1,000 callees in the shares of --mix, by ScreenNumbers, in closed loops; one call is one list
+  screen              lists of 1,000 callees in the shares of --mix, by ScreenNumbers, in closed loops, at most 16 at a time;
+                      a call is a list
   echo                a server that only answers
   echo+fdatasync      one that first appends a record as large as a decision, with one fdatasync for all who wait
   echo+get            one that first gets a record from the Redis of --redis

@@ -76,7 +76,7 @@ func serve(cmd *cobra.Command) error {
 	}
 	defer func() { _ = o.logs.close() }()
 	o.fitConnections()
-	collectSeldom()
+	defer collectSeldom()()
 	n, err := startNode(cmd.Context(), o)
 	if err != nil {
 		return exit(exitFailed, err)
