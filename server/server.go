@@ -65,7 +65,7 @@ type Config struct {
 	Reflection bool
 	// LedgerReads bounds how many callees' facts are read at the same time; optional: 256.
 	LedgerReads int
-	// Checks bounds how many calls are checked at the same time; optional: 128 for each core. Others are refused at once.
+	// Checks bounds how many calls are checked at the same time; optional: 64 for each core. Others are refused at once.
 	Checks int
 	// Patience is how old a check may be when its turn to compute comes, while more than half of the places are taken;
 	// optional: 25 ms.
@@ -121,7 +121,7 @@ func (c *Config) check() error {
 		c.WarmedPerSecond = 20_000
 	}
 	if c.Checks == 0 {
-		c.Checks = 128 * runtime.GOMAXPROCS(0)
+		c.Checks = 64 * runtime.GOMAXPROCS(0)
 	}
 	if c.Patience == 0 {
 		c.Patience = 25 * time.Millisecond

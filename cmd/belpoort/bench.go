@@ -434,7 +434,7 @@ func benchRefused(err error) error {
 // serveFlags are those of a service that is started to be measured, besides its folder and addresses.
 func (b *benchRun) serveFlags() []string {
 	// Few callees are asked about often; each time is a call of its own.
-	more := []string{"--allow-window", "0", "--screen-limit", "0"}
+	more := []string{"--allow-window", "0", "--screen-limit", "0", "--max-checks", "10000"}
 	if b.overAGI() {
 		more = append(more, "--agi", "127.0.0.1:0")
 	}

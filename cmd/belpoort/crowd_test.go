@@ -111,11 +111,9 @@ func (c crowd) ask() *heard {
 func (h *heard) keepAsking(ctx context.Context, desk belpoortv1.GatekeeperServiceClient, callees int) {
 	for ctx.Err() == nil {
 		asked := time.Now()
-		_, err := desk.CheckCall(ctx, voltCall(subject(rand.IntN(callees))))
+		_, err := desk.CheckCall(context.Background(), voltCall(subject(rand.IntN(callees))))
 		took := time.Since(asked)
 		switch {
-		case ctx.Err() != nil:
-			return
 		case err == nil:
 			h.Took = append(h.Took, took)
 			continue

@@ -54,7 +54,7 @@ decisions on their way to the ledger are shipped.`,
 	f.String("redis", "", "URL of the Redis that several nodes share as their cache; needs --ledger (default: a cache in this process)")
 	f.String("node-name", "", "name of this node in logs and in the ledger, where several share it (default: the host's name)")
 	f.Duration("allow-window", 2*time.Second, "how long an ALLOW keeps others from calling the same callee; 0 to 10s")
-	f.Int("max-checks", 0, "checks under way at once; more are refused at once (default: 128 for each processor)")
+	f.Int("max-checks", 0, "checks under way at once; more are refused at once (default: 64 for each processor)")
 	f.Duration("max-check-wait", 25*time.Millisecond, "how long a check may have waited for its turn while most places are taken; 1ms to 1s")
 	f.Int("screen-limit", 20_000_000, "numbers that one key may screen in an hour; 0: as many as it likes")
 	f.Int("warm-rate", 20_000, "callees a second that are read for the cache ahead of their calls; 1 to 1000000")
@@ -116,7 +116,7 @@ func serveOptions(cmd *cobra.Command) (nodeOptions, error) {
 		return o, fmt.Errorf("--allow-window %v: want 0 to 10s", o.allowWindow)
 	}
 	if o.checks < 0 || o.checks > maxChecks {
-		return o, fmt.Errorf("--max-checks %d: want 1 to %d, or 0 for 128 for each processor", o.checks, maxChecks)
+		return o, fmt.Errorf("--max-checks %d: want 1 to %d, or 0 for 64 for each processor", o.checks, maxChecks)
 	}
 	if o.patience < time.Millisecond || o.patience > time.Second {
 		return o, fmt.Errorf("--max-check-wait %v: want 1ms to 1s", o.patience)

