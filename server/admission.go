@@ -183,8 +183,9 @@ func (s *Server) admit(ctx context.Context, came arrival) (*admitted, error) {
 		return nil, unavailable(ReasonTooLate, "a turn to decide this call", err)
 	}
 	seat.computing = true
-	s.took(s.traces.Of(ctx), ops.StageWait, came.at)
-	if time.Since(came.at) > a.patience && a.crowded() && !mutantEndlessPatience {
+	waited := time.Since(came.at)
+	s.metrics.Took(ops.StageWait, waited) // it began before the trace did
+	if waited > a.patience && a.crowded() && !mutantEndlessPatience {
 		seat.leave()
 		return nil, s.shed(ctx)
 	}

@@ -216,9 +216,11 @@ func (r *importRun) problem() error {
 		err = fmt.Errorf("%w; the same command goes on after row %d", err, r.state.Checkpoint.Rows)
 	}
 	switch e, served := errors.AsType[*exitError](r.failed); {
+	case r.cmd.Context().Err() != nil:
+		return exit(exitFailed, err)
 	case served:
 		return exit(e.code, err)
-	case r.cmd.Context().Err() != nil, errors.Is(r.failed, loader.ErrDatabase):
+	case errors.Is(r.failed, loader.ErrDatabase):
 		return exit(exitFailed, err)
 	default:
 		return usage(err)

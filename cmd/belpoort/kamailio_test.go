@@ -205,12 +205,19 @@ func (l *line) call(number, shown string, response int, toTag string) (arrived b
 	}
 	scenario = strings.NewReplacer("SHOWN", shown, "RESPONSE", strconv.Itoa(response), "TOTAG", toTag).Replace(scenario)
 	file := write(l.t, l.folder, "dialer.xml", scenario)
-	out, err := exec.CommandContext(l.t.Context(), "sipp", "-sf", file, "-s", number, "-i", "127.0.0.1", "-p", portOf(freeUDP(l.t)),
-		"-m", "1", "-timeout", "20s", "-timeout_error", "-nostdin", l.kamailio).CombinedOutput()
+	out, err := l.sipp(file, number)
+	for again := 0; err != nil && response == 200 && again < 2; again++ {
+		out, err = l.sipp(file, number) // UDP keeps no order, and sipp forgives no 180 that overtakes its 200
+	}
 	if err != nil {
 		l.t.Errorf("a call to %s that must get %d: %v\n%s", number, response, err, lastLines(string(out), 30))
 	}
 	return l.arrivals() > before
+}
+
+func (l *line) sipp(file, number string) ([]byte, error) {
+	return exec.CommandContext(l.t.Context(), "sipp", "-sf", file, "-s", number, "-i", "127.0.0.1", "-p", portOf(freeUDP(l.t)),
+		"-m", "1", "-timeout", "20s", "-timeout_error", "-nostdin", l.kamailio).CombinedOutput()
 }
 
 func lastLines(text string, n int) string {

@@ -92,9 +92,9 @@ func TestAllowsAreDecidedAgain(t *testing.T) {
 func TestAnAllowThatComesOutOtherwiseIsFound(t *testing.T) {
 	p := asked(t)
 	p.stop()
-	tamper(t, p.data, func(m *belpoortv1.Decision) { m.Basis.EvidencePosition-- }) // the other consent
+	tamper(t, p.data, func(m *belpoortv1.Decision) { m.Basis.EvidencePosition -= 2 }) // the other consent; between them stands the report of the import
 	code, out := cli(t, "ledger", "verify", "--data", p.data, "--replay")
-	if code != exitFailed || !strings.Contains(out, "DIFFERENT  decision") || !strings.Contains(out, "position 3") || strings.Contains(out, "UNSUPPORTED") {
+	if code != exitFailed || !strings.Contains(out, "DIFFERENT  decision") || !strings.Contains(out, "position 4") || strings.Contains(out, "UNSUPPORTED") {
 		t.Errorf("exit %d: %s", code, out)
 	}
 }

@@ -21,12 +21,12 @@ const Plots = (() => {
       {label: "p50", color: "teal", width: 1.5, value: spread(s => s.checks, "p50")},
     ]},
     stages: {nothing: "no checks", log: true, show: time, floor: 1, ceiling: 100000, series: [
-      {label: "wait", color: "slate", width: 1.5, value: stage("wait")},
       {label: "cache", color: "blue", width: 1.5, value: stage("cache")},
       {label: "ledger", color: "red", width: 1.5, value: stage("ledger")},
       {label: "decide", color: "teal", width: 1.5, value: stage("decide")},
       {label: "journal", color: "amber", width: 1.5, dash: [2, 2], value: stage("journal")},
       {label: "fence", color: "violet", width: 1.5, dash: [6, 3], value: stage("fence")},
+      {label: "wait", color: "slate", width: 1.5, value: stage("wait")},
     ]},
     verdicts: {nothing: "no checks", stack: true, show: count, series: [
       {label: "failed", color: "red", value: s => s.failed || 0},
