@@ -194,9 +194,11 @@ func (s *SQLite) writeGroup(group []*waiting) {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
 	var answers []answer
-	next := s.tip
+	next, filed := s.tip, func() {}
 	err := s.transaction(func() (err error) {
-		group, answers, err = s.placeGroups(&next, group)
+		if group, answers, err = s.placeGroups(&next, group); err == nil {
+			filed, err = s.fileYoung(s.young.share(int(next.position - s.tip.position)))
+		}
 		if mutantAckBeforeWrite {
 			acknowledge(group, answers)
 			group = nil
@@ -208,6 +210,8 @@ func (s *SQLite) writeGroup(group []*waiting) {
 	} else {
 		s.tip = next
 		s.head.move(next.position)
+		filed()
+		s.young.turnOver(s.young.size)
 	}
 	acknowledge(group, answers)
 }
@@ -218,12 +222,15 @@ func (s *SQLite) placeGroups(next *tip, group []*waiting) (all []*waiting, answe
 	before, load := next.position, bulkLoad{began: time.Now()}
 	for len(group) > 0 {
 		all = append(all, group...)
-		placed, err := s.writer.placeAll(next, group)
+		placed, err := s.placeAll(next, group)
 		if err != nil {
 			return all, nil, err
 		}
 		answers = append(answers, placed...)
 		load.take(group)
+		if load.bulk {
+			s.bulkAt.Store(time.Now().UnixNano())
+		}
 		group = s.more(&load)
 	}
 	if next.position == before {

@@ -79,12 +79,12 @@ func TestFullDiskIsUnavailableAndPasses(t *testing.T) {
 func TestQueriesUseAnIndex(t *testing.T) {
 	s := opened(t)
 	for query, want := range map[string]string{
-		factsQuery:     "SEARCH facts USING INDEX facts_callee (callee=? AND rowid<?)",
-		latestQuery:    "SEARCH facts USING INDEX facts_kind (kind=? AND rowid<?)",
-		entryQuery:     "SEARCH facts USING INTEGER PRIMARY KEY (rowid=?)",
-		referenceQuery: "SEARCH facts USING INDEX facts_reference (reference=? AND rowid<?)",
-		tailQuery:      "SEARCH facts USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
-		numberQuery:    "SEARCH facts USING INDEX facts_callee (callee=?)",
+		factsQuery:     "SEARCH c USING PRIMARY KEY (callee=? AND position<?); SEARCH f USING INTEGER PRIMARY KEY (rowid=?)",
+		latestQuery:    "SEARCH f USING INDEX facts_kind (kind=? AND rowid<?)",
+		entryQuery:     "SEARCH f USING INTEGER PRIMARY KEY (rowid=?)",
+		referenceQuery: "SEARCH f USING INDEX facts_reference (reference=? AND rowid<?)",
+		tailQuery:      "SEARCH f USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+		numberQuery:    "SEARCH c USING PRIMARY KEY (callee=?); SEARCH f USING INTEGER PRIMARY KEY (rowid=?)",
 		placeQuery:     "SEARCH places USING PRIMARY KEY (source=?)",
 		metaQuery:      "SEARCH meta USING PRIMARY KEY (key=?)",
 		tipQuery:       "SEARCH head USING INTEGER PRIMARY KEY (rowid=?); SCALAR SUBQUERY 1; SEARCH facts",
@@ -93,13 +93,21 @@ func TestQueriesUseAnIndex(t *testing.T) {
 		byCallQuery:         "SEARCH decisions USING INDEX decisions_call (call_id=?)",
 		allowedQuery:        "SEARCH decisions USING INDEX decisions_number (number>?)",
 		allowedFromQuery:    "SCAN CONSTANT ROW; SCALAR SUBQUERY 1; SEARCH decisions USING COVERING INDEX decisions_allowed (time>?); SCALAR SUBQUERY 2; SEARCH allowed USING INTEGER PRIMARY KEY (rowid=?)",
-		keysKnown.one:       "SEARCH facts USING INDEX facts_request_key (request_key=?)",
-		keysKnown.many:      "SEARCH facts USING INDEX facts_request_key (request_key=?)",
-		contentsKnown.one:   "SEARCH facts USING INDEX facts_callee (callee=?)",
-		contentsKnown.many:  "SEARCH facts USING INDEX facts_callee (callee=?)",
+		keysKnown.one:       "SEARCH f USING INDEX facts_request_key (request_key=?)",
+		keysKnown.many:      "SEARCH f USING INDEX facts_request_key (request_key=?)",
+		contentsKnown.one:   "SEARCH c USING PRIMARY KEY (callee=?); SEARCH f USING INTEGER PRIMARY KEY (rowid=?)",
+		contentsKnown.many:  "SEARCH c USING PRIMARY KEY (callee=?); SEARCH f USING INTEGER PRIMARY KEY (rowid=?)",
 		referencesKnown.one: "SEARCH facts USING COVERING INDEX facts_reference (reference=?)",
 
-		ofKindQuery: "SEARCH facts USING INDEX facts_kind (kind=? AND rowid>? AND rowid<?)",
+		ofKindQuery: "SEARCH f USING INDEX facts_kind (kind=? AND rowid>? AND rowid<?)",
+
+		factsOfManyQuery:   "SEARCH c USING PRIMARY KEY (callee=? AND position<?); SEARCH f USING INTEGER PRIMARY KEY (rowid=?)",
+		numberedQuery:      "SEARCH c USING PRIMARY KEY (callee=?); SEARCH f USING INTEGER PRIMARY KEY (rowid=?)",
+		calleesBehindQuery: "SEARCH callee_facts USING PRIMARY KEY (callee>?)",
+		positionsQuery:     "SEARCH callee_facts USING PRIMARY KEY (callee=?)",
+		youngQuery:         "SEARCH facts USING INTEGER PRIMARY KEY (rowid>?)",
+		youngContents.many: "SEARCH f USING INTEGER PRIMARY KEY (rowid=?)",
+		indexStepQuery:     "SEARCH c USING PRIMARY KEY ((callee,position)>(?,?)); SEARCH f USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
 
 		latestDecisionsQuery: "SEARCH decisions USING INDEX decisions_callee (callee=?); USE TEMP B-TREE FOR LAST TERM OF ORDER BY",
 	} {

@@ -6,9 +6,8 @@ import (
 )
 
 const (
-	lastOfQuery      = "SELECT coalesce(max(position), 0) FROM facts WHERE callee = ?"
-	eraseQuery       = "UPDATE facts SET payload = NULL WHERE callee = ? AND kind = ? AND payload IS NOT NULL"
-	eraseNumberQuery = "DELETE FROM callees WHERE token = ?"
+	eraseQuery       = "UPDATE facts SET payload = NULL WHERE position = ? AND kind = ? AND payload IS NOT NULL"
+	eraseNumberQuery = "UPDATE facts SET sealed_number = NULL WHERE position = ? AND sealed_number IS NOT NULL"
 )
 
 // Erase takes a number and payloads away. A repeat cleans the files again, in case the first was cut short before.
@@ -35,29 +34,43 @@ func (s *SQLite) Erase(ctx context.Context, e Erasure) (Appended, error) {
 }
 
 func (s *SQLite) placeErasure(next *tip, w *waiting, e *Erasure) (Appended, error) {
-	last, callee := uint64(0), e.Fact.Callee[:]
-	if err := s.writer.row(lastOfQuery, callee, &last); err != nil {
+	positions, err := s.positionsOf(e.Fact.Callee)
+	if err != nil {
 		return Appended{}, err
 	}
 	next.time = max(next.time, s.clock().UnixNano())
-	placed, err := s.writer.place(next, w)
+	placed, err := s.place(next, w)
 	if err != nil || placed[0].Repeated {
 		return first(placed), err
 	}
-	if last != e.Through {
+	if last := lastOf(positions); last != e.Through {
 		return Appended{}, moved(last, e.Through)
 	}
-	if !mutantPayloadLeft {
-		for _, kind := range e.Kinds {
-			if err := s.writer.exec(eraseQuery, callee, int64(kind)); err != nil {
-				return Appended{}, err
-			}
-		}
-	}
-	if err := s.writer.exec(eraseNumberQuery, callee); err != nil {
+	if err := s.writer.erase(positions, e.Kinds); err != nil {
 		return Appended{}, err
 	}
 	return placed[0], s.writer.exec(moveHeadQuery, int64(next.position), next.hash[:])
+}
+
+// erase takes the number and the payloads of some kinds away from a callee's facts.
+func (w writer) erase(positions []uint64, kinds []int32) error {
+	for _, position := range positions {
+		for i := 0; i < len(kinds) && !mutantPayloadLeft; i++ {
+			if err := w.exec(eraseQuery, int64(position), int64(kinds[i])); err != nil {
+				return err
+			}
+		}
+	}
+	return w.eraseNumber(positions)
+}
+
+func (w writer) eraseNumber(positions []uint64) error {
+	for _, position := range positions {
+		if err := w.exec(eraseNumberQuery, int64(position)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func first(placed []Appended) Appended {

@@ -12,21 +12,25 @@ func newLookUp(start, end string) lookUpQuery {
 	return lookUpQuery{start + "(?)" + end, start + "(?" + strings.Repeat(",?", bulkRows-1) + ")" + end}
 }
 
-const recordedColumns = "SELECT request_key, position, record_time, callee, kind, payload_hash FROM facts "
+const (
+	recordedColumns = "SELECT f.request_key, f.position, f.record_time, f.callee, f.kind, f.payload_hash FROM "
+	contentFacts    = " AND (f.request_key = '' OR f.request_key >= '" + contentKeys + "' AND f.request_key < 'content0')"
+)
 
 var (
-	keysKnown       = newLookUp(recordedColumns+"WHERE request_key IN ", " AND request_key <> ''")
-	contentsKnown   = newLookUp(recordedColumns+"WHERE callee IN ", " AND (request_key = '' OR request_key >= '"+contentKeys+"' AND request_key < 'content0')")
+	keysKnown       = newLookUp(recordedColumns+"facts f WHERE f.request_key IN ", " AND f.request_key <> ''")
+	contentsKnown   = newLookUp(recordedColumns+indexedFacts+"WHERE c.callee IN ", contentFacts)
+	youngContents   = newLookUp(recordedColumns+"facts f WHERE f.position IN ", contentFacts)
 	referencesKnown = newLookUp("SELECT reference FROM facts WHERE reference IN ", "")
 )
 
 func lookUps() []string {
-	return []string{keysKnown.one, keysKnown.many, contentsKnown.one, contentsKnown.many, referencesKnown.one, referencesKnown.many}
+	return []string{keysKnown.one, keysKnown.many, contentsKnown.one, contentsKnown.many, youngContents.one, youngContents.many, referencesKnown.one, referencesKnown.many}
 }
 
 // lookUp notes on the board what the keys and references of a group already stand for.
-func (w writer) lookUp(b *board, group []*waiting) error {
-	var keys, callees, references []any
+func (s *SQLite) lookUp(b *board, group []*waiting) error {
+	var keys, callees, young, references []any
 	for _, a := range group {
 		for i := range a.facts {
 			f := &a.facts[i]
@@ -34,16 +38,23 @@ func (w writer) lookUp(b *board, group []*waiting) error {
 				keys = append(keys, f.RequestKey)
 			} else if !mutantContentUnlooked {
 				callees = append(callees, f.Callee[:])
+				for _, position := range s.young.of(f.Callee) {
+					young = append(young, int64(position))
+				}
 			}
 			if f.Reference != "" {
 				references = append(references, f.Reference)
 			}
 		}
 	}
+	w := s.writer
 	if err := w.ask(keysKnown, keys, b.readRecorded); err != nil {
 		return err
 	}
 	if err := w.ask(contentsKnown, callees, b.readContent); err != nil {
+		return err
+	}
+	if err := w.ask(youngContents, young, b.readContent); err != nil {
 		return err
 	}
 	return w.ask(referencesKnown, references, func(scan scanning) error {

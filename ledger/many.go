@@ -1,7 +1,7 @@
 package ledger
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -17,7 +17,7 @@ const MaxCallees = 1000
 const manyCallees = 50
 
 // factsOfManyQuery follows the index by callee, so that nothing is sorted.
-var factsOfManyQuery = entryColumns + "WHERE callee IN (?" + strings.Repeat(",?", manyCallees-1) + ") AND position <= ? ORDER BY callee, position"
+var factsOfManyQuery = factColumns + indexedFacts + "WHERE c.callee IN (?" + strings.Repeat(",?", manyCallees-1) + ") AND c.position <= ? ORDER BY c.callee, c.position"
 
 // postgresFactsOfMany reads the facts of an array of callees.
 const postgresFactsOfMany = postgresColumns + "facts f ON f.callee = ANY($1) AND f.position <= $2 WHERE h.id = 1 ORDER BY f.callee, f.position"
@@ -32,7 +32,7 @@ func checkCallees(callees []eligibility.CalleeToken) error {
 // inOrder sorts callees, as the index has them, and leaves each once.
 func inOrder(callees []eligibility.CalleeToken) []eligibility.CalleeToken {
 	sorted := slices.Clone(callees)
-	slices.SortFunc(sorted, func(a, b eligibility.CalleeToken) int { return bytes.Compare(a[:], b[:]) })
+	slices.SortFunc(sorted, compareCallees)
 	return slices.Compact(sorted)
 }
 
@@ -51,16 +51,34 @@ func (s *SQLite) FactsOfMany(ctx context.Context, callees []eligibility.CalleeTo
 			args = append(args, some[min(i, len(some)-1)][:]) // the last one repeated is read once
 		}
 		args = append(args, int64(snapshot.Head))
-		err := s.read(ctx, func(r reader) error { // the reader is given back each time: others wait for it
-			entries, err := r.entries(ctx, factsOfManyQuery, args...)
-			snapshot.Entries = append(snapshot.Entries, entries...)
-			return err
-		})
+		entries, err := s.someFacts(ctx, some, args)
 		if err != nil {
 			return Snapshot{}, err
 		}
+		snapshot.Entries = append(snapshot.Entries, entries...)
 	}
 	return snapshot, nil
+}
+
+// someFacts reads what one statement gives, and the young facts besides. The reader is given back each time: others wait
+// for it.
+func (s *SQLite) someFacts(ctx context.Context, callees []eligibility.CalleeToken, args []any) (entries []Entry, err error) {
+	young, last := s.young.ofMany(callees), args[len(args)-1].(int64)
+	err = s.read(ctx, func(r reader) error {
+		if entries, err = r.entries(ctx, factsOfManyQuery, args...); err == nil {
+			entries, err = r.addYoung(ctx, entries, young, last)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(young) > 0 {
+		slices.SortFunc(entries, func(a, b Entry) int {
+			return cmp.Or(compareCallees(a.Callee, b.Callee), cmp.Compare(a.Position, b.Position))
+		})
+	}
+	return entries, s.allOf(entries, callees)
 }
 
 // FactsOfMany reads in one statement, hence in one snapshot.

@@ -15,19 +15,24 @@ import (
 )
 
 const (
-	entryColumns = "SELECT position, callee, kind, record_time, request_key, reference, payload_hash, hash, payload FROM facts "
+	factColumns  = "SELECT f.position, f.callee, f.kind, f.record_time, f.request_key, f.reference, f.payload_hash, f.hash, f.payload FROM "
+	entryColumns = factColumns + "facts f "
+	// indexedFacts are those in the file's index by callee, in its order.
+	indexedFacts = "callee_facts c CROSS JOIN facts f ON f.position = c.position "
 
-	factsQuery     = entryColumns + "WHERE callee = ? AND position <= ? ORDER BY position"
+	factsQuery     = factColumns + indexedFacts + "WHERE c.callee = ? AND c.position <= ? ORDER BY c.position"
 	latestQuery    = entryColumns + "WHERE kind = ? AND position <= ? ORDER BY position DESC LIMIT 1"
 	entryQuery     = entryColumns + "WHERE position = ?"
 	referenceQuery = entryColumns + "WHERE reference = ? AND position <= ?"
 	// A bare LIMIT ? makes SQLite plan the query anew for every new value, which doubles its time.
 	tailQuery   = entryColumns + "WHERE position > ? AND position <= ? ORDER BY position LIMIT ? + 0"
 	ofKindQuery = entryColumns + "WHERE kind = ? AND position > ? AND position <= ? ORDER BY position LIMIT ? + 0"
-	numberQuery = "SELECT sealed_number FROM callees WHERE token = ? ORDER BY position LIMIT 1"
-	placeQuery  = "SELECT place FROM places WHERE source = ?"
-	metaQuery   = "SELECT value FROM meta WHERE key = ?"
-	tipQuery    = "SELECT position, hash, (SELECT max(position) FROM facts) FROM head WHERE id = ?"
+	numberQuery = "SELECT f.sealed_number FROM " + indexedFacts + "WHERE c.callee = ? AND f.sealed_number IS NOT NULL ORDER BY c.position LIMIT 1"
+	// youngNumberQuery is the number that came with one fact.
+	youngNumberQuery = "SELECT sealed_number FROM facts WHERE position = ? AND sealed_number IS NOT NULL"
+	placeQuery       = "SELECT place FROM places WHERE source = ?"
+	metaQuery        = "SELECT value FROM meta WHERE key = ?"
+	tipQuery         = "SELECT position, hash, (SELECT max(position) FROM facts) FROM head WHERE id = ?"
 )
 
 // reader is one connection that reads.
@@ -38,7 +43,7 @@ type reader struct {
 
 func newReader(ctx context.Context, pool *sql.DB, path string) (reader, error) {
 	s, err := newSession(ctx, pool, append(retentionReads[:len(retentionReads):len(retentionReads)], factsQuery, factsOfManyQuery, latestQuery, entryQuery, referenceQuery, tailQuery, numberQuery,
-		placeQuery, metaQuery, tipQuery, ofKindQuery, decisionQuery, latestDecisionsQuery, byCallQuery, allowedQuery, allowedFromQuery)...)
+		youngNumberQuery, indexedQuery, indexStepQuery, youngQuery, placeQuery, metaQuery, tipQuery, ofKindQuery, decisionQuery, latestDecisionsQuery, byCallQuery, allowedQuery, allowedFromQuery)...)
 	return reader{s, path}, err
 }
 
@@ -62,14 +67,31 @@ func (s *SQLite) read(ctx context.Context, do func(reader) error) error {
 // consistent reading.
 func (s *SQLite) Facts(ctx context.Context, callee eligibility.CalleeToken, upTo uint64) (Snapshot, error) {
 	snapshot := Snapshot{Head: s.head.now()}
+	last, young := within(upTo, snapshot.Head), s.young.of(callee)
 	err := s.read(ctx, func(r reader) (err error) {
-		snapshot.Entries, err = r.entries(ctx, factsQuery, callee[:], within(upTo, snapshot.Head))
+		if snapshot.Entries, err = r.entries(ctx, factsQuery, callee[:], last); err == nil {
+			snapshot.Entries, err = r.addYoung(ctx, snapshot.Entries, young, last)
+		}
 		return err
 	})
+	if err == nil {
+		err = s.allOf(snapshot.Entries, []eligibility.CalleeToken{callee})
+	}
 	if err != nil {
 		return Snapshot{}, err
 	}
+	slices.SortFunc(snapshot.Entries, func(a, b Entry) int { return cmp.Compare(a.Position, b.Position) })
 	return snapshot, nil
+}
+
+// allOf fails where an index led to a fact of another callee.
+func (s *groups) allOf(entries []Entry, callees []eligibility.CalleeToken) error {
+	for i := range entries {
+		if _, is := slices.BinarySearchFunc(callees, entries[i].Callee, compareCallees); !is {
+			return fmt.Errorf("%w: %s, position %d: the fact is indexed under another callee", ErrCorrupt, s.path, entries[i].Position)
+		}
+	}
+	return nil
 }
 
 // within is the last position to read, as SQLite's integer.
@@ -194,7 +216,12 @@ func (s *groups) missing(position uint64) error {
 
 // SealedNumber is the number kept for a callee.
 func (s *SQLite) SealedNumber(ctx context.Context, callee eligibility.CalleeToken) ([]byte, error) {
-	return s.value(ctx, numberQuery, callee[:])
+	young := s.young.of(callee)
+	number, err := s.value(ctx, numberQuery, callee[:])
+	for i := 0; errors.Is(err, ErrNotFound) && i < len(young); i++ {
+		number, err = s.value(ctx, youngNumberQuery, int64(young[i]))
+	}
+	return number, err
 }
 
 // value reads one column of one row.

@@ -15,14 +15,17 @@ const (
 	dropDecisionQuery  = "DELETE FROM decisions WHERE id = ?"
 	disposeQuery       = "UPDATE facts SET payload = NULL WHERE position = ? AND callee = ? AND payload IS NOT NULL"
 	foldPatience       = "PRAGMA busy_timeout = 5000" // as every connection has it
-	calleesBehindQuery = "SELECT DISTINCT callee FROM facts WHERE callee > ? ORDER BY callee LIMIT ? + 0"
+	calleesBehindQuery = "SELECT DISTINCT callee FROM callee_facts WHERE callee > ? ORDER BY callee LIMIT ? + 0"
 )
 
+// youngNumberedQuery is the callee of one fact that brought a number.
+const youngNumberedQuery = "SELECT callee FROM facts WHERE position = ? AND sealed_number IS NOT NULL"
+
 // numberedQuery asks for as many callees as factsOfManyQuery does.
-var numberedQuery = "SELECT DISTINCT token FROM callees WHERE token IN (?" + strings.Repeat(",?", manyCallees-1) + ") ORDER BY token"
+var numberedQuery = "SELECT DISTINCT c.callee FROM " + indexedFacts + "WHERE c.callee IN (?" + strings.Repeat(",?", manyCallees-1) + ") AND f.sealed_number IS NOT NULL ORDER BY c.callee"
 
 // retentionReads are prepared on every connection that reads.
-var retentionReads = []string{agedQuery, calleesBehindQuery, numberedQuery}
+var retentionReads = []string{agedQuery, calleesBehindQuery, numberedQuery, youngNumberedQuery}
 
 // DisposeDecisions removes decisions that were kept long enough.
 func (s *SQLite) DisposeDecisions(ctx context.Context, d DecisionDisposal) (DecisionsDisposed, error) {
@@ -102,21 +105,21 @@ func (s *SQLite) DisposeFacts(ctx context.Context, disposals []FactDisposal) ([]
 }
 
 func (s *SQLite) placeDisposal(next *tip, w *waiting, d *FactDisposal) (done FactsDisposed, err error) {
-	last, callee := uint64(0), d.Fact.Callee[:]
-	if err := s.writer.row(lastOfQuery, callee, &last); err != nil || d.moved(last) {
+	positions, err := s.positionsOf(d.Fact.Callee)
+	if err != nil || d.moved(lastOf(positions)) {
 		return FactsDisposed{Moved: true}, err
 	}
-	placed, err := s.writer.place(next, w)
+	placed, err := s.place(next, w)
 	if err != nil {
 		return done, err
 	}
 	for _, position := range d.Positions {
-		if err := s.writer.exec(disposeQuery, int64(position), callee); err != nil {
+		if err := s.writer.exec(disposeQuery, int64(position), d.Fact.Callee[:]); err != nil {
 			return done, err
 		}
 	}
 	if d.Number {
-		err = s.writer.exec(eraseNumberQuery, callee)
+		err = s.writer.eraseNumber(positions)
 	}
 	return FactsDisposed{Appended: placed[0]}, err
 }
@@ -163,7 +166,10 @@ func (s *SQLite) Callees(ctx context.Context, after eligibility.CalleeToken, lim
 	if err := checkLimit(limit); err != nil {
 		return nil, err
 	}
-	return s.tokens(ctx, calleesBehindQuery, after[:], limit)
+	young := s.young.behind(after, limit)
+	filed, err := s.tokens(ctx, calleesBehindQuery, after[:], limit)
+	all := inOrder(append(filed, young...))
+	return all[:min(limit, len(all))], err
 }
 
 // Numbered are those of some callees whose number is known.
@@ -176,13 +182,29 @@ func (s *SQLite) Numbered(ctx context.Context, callees []eligibility.CalleeToken
 		for i := range args {
 			args[i] = some[min(i, len(some)-1)][:]
 		}
-		found, err := s.tokens(ctx, numberedQuery, args...)
+		found, err := s.someNumbered(ctx, some, args)
 		if err != nil {
 			return nil, err
 		}
 		numbered = append(numbered, found...)
 	}
 	return numbered, nil
+}
+
+func (s *SQLite) someNumbered(ctx context.Context, callees []eligibility.CalleeToken, args []any) ([]eligibility.CalleeToken, error) {
+	young := s.young.ofMany(callees)
+	found, err := s.tokens(ctx, numberedQuery, args...)
+	if err != nil {
+		return nil, err
+	}
+	for _, position := range young {
+		more, err := s.tokens(ctx, youngNumberedQuery, int64(position))
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
+	}
+	return inOrder(found), nil
 }
 
 func (s *SQLite) tokens(ctx context.Context, query string, args ...any) (found []eligibility.CalleeToken, err error) {

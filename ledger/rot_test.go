@@ -200,12 +200,12 @@ func TestCutTailIsRefusedAtOpen(t *testing.T) {
 func TestVerifyFindsAFactMissingFromAnIndex(t *testing.T) {
 	dir := filled(t, 20)
 	alter(t, filepath.Join(dir, "ledger.db"),
-		"DROP INDEX facts_callee",
-		"CREATE INDEX facts_callee ON facts (callee) WHERE position <> 3",
+		"DROP INDEX facts_kind",
+		"CREATE INDEX facts_kind ON facts (kind) WHERE position <> 3",
 		"PRAGMA writable_schema = 1",
-		"UPDATE sqlite_schema SET sql = 'CREATE INDEX facts_callee ON facts (callee)' WHERE name = 'facts_callee'")
+		"UPDATE sqlite_schema SET sql = 'CREATE INDEX facts_kind ON facts (kind)' WHERE name = 'facts_kind'")
 	l := open(t, dir, ledger.Options{})
-	if r := verify(t, l); r.OK() || r.Sound != 20 || !strings.Contains(r.Problem, "facts_callee") {
+	if r := verify(t, l); r.OK() || r.Sound != 20 || !strings.Contains(r.Problem, "facts_kind") {
 		t.Fatalf("Verify reports %+v", r)
 	}
 }
@@ -249,7 +249,7 @@ func TestLostFactIsNotPassedOver(t *testing.T) {
 func TestErasureKeepsTheChain(t *testing.T) {
 	l, db := sample(t, 20)
 	mustExec(t, db, "UPDATE facts SET payload = NULL WHERE position = 3")
-	mustExec(t, db, "DELETE FROM callees WHERE token = ?", callee(2))
+	mustExec(t, db, "UPDATE facts SET sealed_number = NULL WHERE callee = ?", callee(2))
 	if r := verify(t, l); !r.OK() || r.Erased != 1 || r.Sound != 20 {
 		t.Fatalf("Verify reports %+v", r)
 	}
@@ -276,7 +276,7 @@ func callee(n int) []byte {
 // lies where nothing is kept, so that everything reads as before.
 func TestT20BitRotInTheFile(t *testing.T) {
 	chance := seeded(t)
-	dir := filled(t, 120)
+	dir := filledWith(t, 120, ledger.OfGenerations(5))
 	path := filepath.Join(dir, "ledger.db")
 	sound := mustRead(t, path)
 	whole := open(t, dir, ledger.Options{})

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -28,6 +29,8 @@ type Options struct {
 	// FullCheck runs SQLite's own check of the whole file when opening, or Verify on PostgreSQL; either takes seconds
 	// per million facts.
 	FullCheck bool
+
+	generation int // facts of one, for tests
 }
 
 // SQLite is a Ledger in a folder of its own. One process holds it at a time.
@@ -41,6 +44,9 @@ type SQLite struct {
 	readers          chan reader
 	tip              tip // owned by whoever holds turn
 	head             *headMark
+	young            young
+	bulkAt           atomic.Int64   // when bulk appends were written last, in Unix nanoseconds
+	quietly          sync.WaitGroup // fileQuietly
 
 	turn chan struct{} // holds one value while somebody writes
 	// waiters counts those who write, or wait to, and are not the appender.
@@ -68,6 +74,8 @@ func OpenSQLite(ctx context.Context, dir string, opts Options) (*SQLite, error) 
 		return nil, errors.Join(fault(s.path, err), s.release(len(s.readers)))
 	}
 	go s.appendInGroups(s.writeGroup)
+	s.quietly.Add(1)
+	go s.fileQuietly()
 	return s, nil
 }
 
@@ -85,6 +93,7 @@ func newSQLite(path string, lock *os.File, opts Options) *SQLite {
 		readers: make(chan reader, opts.Readers),
 		head:    newHeadMark(),
 		turn:    make(chan struct{}, 1),
+		young:   young{size: cmp.Or(opts.generation, generationFacts), quiet: cmp.Or(opts.generation, quietFacts)},
 	}
 }
 
@@ -144,7 +153,7 @@ func (s *SQLite) check(ctx context.Context, full bool) (err error) {
 		return err
 	}
 	s.head.move(s.tip.position)
-	return nil
+	return r.readYoung(ctx, &s.young, s.tip.position)
 }
 
 // create makes a new database under another name first, so that a file of the right name is always a whole ledger.
@@ -236,6 +245,7 @@ func (s *SQLite) Close() error {
 	s.closed.Do(func() {
 		close(s.closing)
 		<-s.stopped
+		s.quietly.Wait()
 		s.turn <- struct{}{}
 		s.fate = s.release(cap(s.readers))
 	})

@@ -82,6 +82,9 @@ func (s *SQLite) verifyRest(ctx context.Context, report VerifyReport) (VerifyRep
 		}
 		return r.checkFile(ctx, "integrity_check")
 	})
+	if err == nil {
+		err = s.verifyIndex(ctx)
+	}
 	if errors.Is(err, ErrCorrupt) {
 		report.fail(0, err.Error())
 		return report, nil

@@ -34,8 +34,8 @@ type writer struct{ *session }
 
 func newWriter(ctx context.Context, pool *sql.DB) (writer, error) {
 	s, err := newSession(ctx, pool, append([]string{
-		beginQuery, commitQuery, rollbackQuery, moveHeadQuery, lastOfQuery, eraseQuery, eraseNumberQuery, placeQuery, movePlaceQuery, takeNumbersQuery, metaQuery, setMetaQuery,
-		factRows.one, factRows.many, decisionRows.one, decisionRows.many, dropDecisionQuery, disposeQuery,
+		beginQuery, commitQuery, rollbackQuery, moveHeadQuery, eraseQuery, eraseNumberQuery, positionsQuery, moveIndexedQuery, placeQuery, movePlaceQuery, takeNumbersQuery, metaQuery, setMetaQuery,
+		factRows.one, factRows.many, calleeRows.one, calleeRows.many, decisionRows.one, decisionRows.many, dropDecisionQuery, disposeQuery,
 	}, lookUps()...)...)
 	return writer{s}, err
 }
@@ -46,7 +46,11 @@ func (s *SQLite) transaction(do func() error) error {
 	if broken := s.broken.Load(); broken != nil {
 		return *broken
 	}
-	return s.trusting(s.writer.transaction(do))
+	err := s.trusting(s.writer.transaction(do))
+	if err != nil {
+		s.young.cut(s.tip.position)
+	}
+	return err
 }
 
 // trusting stops the ledger after an I/O error.
@@ -98,8 +102,8 @@ func (s *SQLite) inTurn(ctx context.Context, do func() error) error {
 }
 
 // place writes one append.
-func (w writer) place(next *tip, a *waiting) ([]Appended, error) {
-	answers, err := w.placeAll(next, []*waiting{a})
+func (s *SQLite) place(next *tip, a *waiting) ([]Appended, error) {
+	answers, err := s.placeAll(next, []*waiting{a})
 	if err != nil {
 		return nil, err
 	}
@@ -108,9 +112,9 @@ func (w writer) place(next *tip, a *waiting) ([]Appended, error) {
 
 // placeAll decides in memory what becomes of each append, then writes at once what is new. One that is refused, or whose
 // caller has gone, does not fail its neighbours; an error is one that fails them all.
-func (w writer) placeAll(next *tip, group []*waiting) ([]answer, error) {
+func (s *SQLite) placeAll(next *tip, group []*waiting) ([]answer, error) {
 	b := newBoard(*next)
-	if err := w.lookUp(b, group); err != nil {
+	if err := s.lookUp(b, group); err != nil {
 		return nil, err
 	}
 	answers := make([]answer, len(group))
@@ -119,9 +123,10 @@ func (w writer) placeAll(next *tip, group []*waiting) ([]answer, error) {
 			answers[i].facts, answers[i].err = b.add(a)
 		}
 	}
-	if err := w.insertFacts(b); err != nil {
+	if err := s.writer.insertFacts(b); err != nil {
 		return nil, err
 	}
+	s.young.add(b.entries)
 	*next = b.next
 	return answers, nil
 }

@@ -1,0 +1,5 @@
+//go:build !mutant_index_unverified
+
+package ledger
+
+const mutantIndexUnverified = false

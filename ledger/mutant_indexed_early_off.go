@@ -1,0 +1,5 @@
+//go:build !mutant_indexed_early
+
+package ledger
+
+const mutantIndexedEarly = false

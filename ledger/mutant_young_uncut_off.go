@@ -1,0 +1,5 @@
+//go:build !mutant_young_uncut
+
+package ledger
+
+const mutantYoungUncut = false

@@ -1,0 +1,5 @@
+//go:build !mutant_young_unread
+
+package ledger
+
+const mutantYoungUnread = false
