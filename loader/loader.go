@@ -34,6 +34,13 @@ type Result struct {
 	Recorded  uint64
 	Unchanged uint64 // had been recorded before
 	Rejected  []Rejected
+	Mark      Mark
+}
+
+// Mark is a place in the ledger that facts went into, as it tells that ledger from others; the zero value is none.
+type Mark struct {
+	Position uint64
+	Hash     []byte
 }
 
 // Rejected is a fact of a batch that was not recorded.
@@ -80,6 +87,7 @@ type Progress struct {
 type Checkpoint struct {
 	Report
 	RejectsBytes int64 // length of the rejects file
+	Mark         Mark  // the last one of the rows before
 }
 
 // Report counts rows; blank rows and the header are none. Rows is the sum of Recorded, Unchanged, Rejected, Unconfirmed

@@ -13,6 +13,7 @@ type run struct {
 	opts   Options
 	layout *layout
 	report Report
+	mark   Mark
 
 	batch  *batch
 	window *window
@@ -20,7 +21,7 @@ type run struct {
 }
 
 func newRun(opts Options, to Recorder, layout *layout) *run {
-	r := &run{opts: opts, layout: layout, report: opts.Resume.Report, batch: &batch{}, window: newWindow(to, opts.UnderWay)}
+	r := &run{opts: opts, layout: layout, report: opts.Resume.Report, mark: opts.Resume.Mark, batch: &batch{}, window: newWindow(to, opts.UnderWay)}
 	r.report.Reasons = map[Reason]uint64{}
 	maps.Copy(r.report.Reasons, opts.Resume.Reasons)
 	if opts.Rejects != nil && opts.Resume.RejectsBytes > 0 {
@@ -122,7 +123,7 @@ func (r *run) settle(b *batch) error {
 
 // progress is a copy: the report goes on.
 func (r *run) progress(bytes int64) Progress {
-	p := Progress{Bytes: bytes, Checkpoint: Checkpoint{Report: r.report}}
+	p := Progress{Bytes: bytes, Checkpoint: Checkpoint{Report: r.report, Mark: r.mark}}
 	p.Reasons = maps.Clone(r.report.Reasons)
 	p.Rows = p.Recorded + p.Unchanged + p.Rejected + p.Unconfirmed + p.Valid // a row that is still in hand is not dealt with
 	if r.file != nil {
@@ -153,6 +154,9 @@ func (r *run) account(b *batch) error {
 	}
 	r.report.Recorded += b.result.Recorded
 	r.report.Unchanged += b.result.Unchanged
+	if b.result.Mark.Position > r.mark.Position {
+		r.mark = b.result.Mark
+	}
 	for _, rejected := range b.result.Rejected {
 		b.rejects = append(b.rejects, reject{line: b.lines[rejected.Index], fault: fault{
 			reason: Refused, column: r.layout.columnOf(rejected.Field), problem: maskDigits(rejected.Description, phoneDigits),

@@ -166,6 +166,7 @@ type admitted struct {
 // admit gives a check its place, and its turn to compute. The caller leaves.
 func (s *Server) admit(ctx context.Context, came arrival) (*admitted, error) {
 	a := s.admission
+	s.easing.came.Add(1)
 	if a.full() {
 		return nil, s.shed(ctx)
 	}

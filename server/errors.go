@@ -46,6 +46,7 @@ const (
 	ReasonMenuUnknown           = "MENU_UNKNOWN"
 	ReasonDigitUnknown          = "DIGIT_UNKNOWN"
 	ReasonPositionUnknown       = "POSITION_UNKNOWN"
+	ReasonLedgerMoved           = "LEDGER_NOT_THAT_ONE"
 	ReasonLedgerUnavailable     = "LEDGER_UNAVAILABLE"
 	ReasonJournalUnavailable    = "JOURNAL_UNAVAILABLE"
 	ReasonPermitInvalid         = "PERMIT_INVALID"

@@ -92,6 +92,11 @@ func (d *ledgerDoor) LatestOfKind(ctx context.Context, kind int32, upTo uint64) 
 	return Entry(e), ok, err
 }
 
+func (d *ledgerDoor) Entry(ctx context.Context, position uint64) (Entry, error) {
+	e, err := d.ledger.Entry(ctx, position)
+	return Entry(e), notFound(err)
+}
+
 func (d *ledgerDoor) ByReference(ctx context.Context, reference string) (Entry, error) {
 	e, err := d.ledger.ByReference(ctx, reference)
 	return Entry(e), notFound(err)

@@ -117,6 +117,9 @@ func (r *register) RecordFacts(
 	for {
 		req, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
+			if err := l.mark(stream.Context()); err != nil {
+				return err
+			}
 			return stream.SendAndClose(l.tally)
 		}
 		if err != nil {
@@ -125,7 +128,11 @@ func (r *register) RecordFacts(
 		if len(req.GetFacts()) > maxFacts {
 			return invalid("facts", "holds more than %d facts in one message", maxFacts)
 		}
-		if err := l.take(stream.Context(), req.GetFacts()); err != nil {
+		if err := r.s.holds(stream.Context(), req.GetAfter()); err != nil {
+			return err
+		}
+		err = r.s.easing.work(stream.Context(), len(req.GetFacts()), func() error { return l.take(stream.Context(), req.GetFacts()) })
+		if err != nil {
 			return err
 		}
 	}
@@ -136,6 +143,7 @@ type load struct {
 	s      *Server
 	client *client
 	next   uint64 // place of the next fact in the stream
+	last   uint64 // the last position of a fact of the stream
 	tally  *belpoortv1.RecordFactsResponse
 }
 
@@ -202,6 +210,7 @@ func (l *load) record(ctx context.Context, b batch) error {
 func (l *load) count(written []Written) {
 	before := l.tally.GetUnchanged()
 	for _, w := range written {
+		l.last = max(l.last, w.Position)
 		if w.Repeated {
 			l.tally.Unchanged++
 			continue
@@ -212,6 +221,38 @@ func (l *load) count(written []Written) {
 	unchanged := int(l.tally.GetUnchanged() - before)
 	l.s.metrics.Imported("unchanged", unchanged)
 	l.s.metrics.Imported("recorded", len(written)-unchanged)
+}
+
+// mark puts into the answer what tells this ledger, with all the facts of the stream, from any other.
+func (l *load) mark(ctx context.Context) error {
+	if l.last == 0 {
+		return nil
+	}
+	e, err := l.s.facts.facts.Entry(ctx, l.last)
+	if err != nil {
+		return ledgerUnavailable(err)
+	}
+	l.tally.Mark = &belpoortv1.LedgerMark{Position: l.last, Hash: e.Hash[:]}
+	return nil
+}
+
+// holds fails where the ledger is not the one that a mark is from, or is as it was before.
+func (s *Server) holds(ctx context.Context, after *belpoortv1.LedgerMark) error {
+	if after == nil {
+		return nil
+	}
+	if after.GetPosition() == 0 || len(after.GetHash()) != sha256.Size {
+		return invalid("after", "wants a position from 1 and a hash of %d bytes", sha256.Size)
+	}
+	e, err := s.facts.facts.Entry(ctx, after.GetPosition())
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return ledgerUnavailable(err)
+	}
+	if (err != nil || e.Hash != [sha256.Size]byte(after.GetHash())) && !mutantAnyLedger {
+		return fail(codes.FailedPrecondition, ReasonLedgerMoved, "the ledger does not hold position %d as it was: it is another one, or was restored to an earlier state",
+			after.GetPosition())
+	}
+	return nil
 }
 
 // reject names a faulty fact in the answer; what is no fault of the fact is returned.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/belpoort/belpoort/eligibility"
 	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
@@ -161,6 +162,9 @@ func TestOfManyFactsTheFaultyOnesAreNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if e, err := n.door.ledger.Entry(t.Context(), 4); err != nil || answer.GetMark().GetPosition() != 4 || [32]byte(answer.GetMark().GetHash()) != e.Hash {
+		t.Errorf("mark %v: %v", answer.GetMark(), err)
+	}
 	if answer.GetRecorded() != 2 || answer.GetUnchanged() != 1 || answer.GetRejected() != 3 || answer.GetPosition() != 4 {
 		t.Errorf("answer = %v", answer)
 	}
@@ -171,6 +175,47 @@ func TestOfManyFactsTheFaultyOnesAreNamed(t *testing.T) {
 		}
 	}
 	n.wants(n.mustCheck(callee), eligibility.Allow, eligibility.OKConsent)
+}
+
+// Who goes on after what was recorded says where that is, and is refused where it is not.
+func TestFactsGoOnOnlyInTheLedgerThatIsMeant(t *testing.T) {
+	n := startNode(t, nil)
+	after := func(mark *belpoortv1.LedgerMark, facts ...*belpoortv1.RecordFactRequest) (*belpoortv1.LedgerMark, error) {
+		t.Helper()
+		stream, err := belpoortv1.NewRegisterServiceClient(n.conn).RecordFacts(n.as("register-acme"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.Send(&belpoortv1.RecordFactsRequest{Facts: facts, After: mark}); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := stream.CloseAndRecv()
+		return answer.GetMark(), err
+	}
+	fact := &belpoortv1.RecordFactRequest{Callee: callee, Fact: consentOf("c-0", "acme"), RequestId: "m-0"}
+	first, err := after(nil, fact)
+	if err != nil || first.GetPosition() == 0 {
+		t.Fatalf("%v, %v", first, err)
+	}
+	if repeated, err := after(first, fact); err != nil || !proto.Equal(first, repeated) {
+		t.Errorf("the mark of a fact that is there: %v, want %v: %v", repeated, first, err)
+	}
+	if none, err := after(first); err != nil || none != nil {
+		t.Errorf("the mark of no facts: %v, %v", none, err)
+	}
+	elsewhere := &belpoortv1.LedgerMark{Position: first.GetPosition(), Hash: make([]byte, 32)}
+	later := &belpoortv1.LedgerMark{Position: first.GetPosition() + 1, Hash: first.GetHash()}
+	for _, mark := range []*belpoortv1.LedgerMark{elsewhere, later} {
+		_, err := after(mark, &belpoortv1.RecordFactRequest{Callee: callee, Fact: consentOf("c-9", "acme"), RequestId: "m-9"})
+		wantError(t, mark.String(), err, codes.FailedPrecondition, ReasonLedgerMoved, "")
+	}
+	for _, mark := range []*belpoortv1.LedgerMark{{}, {Position: 1}, {Hash: first.GetHash()}, {Position: 1, Hash: make([]byte, 33)}} {
+		_, err := after(mark)
+		wantError(t, mark.String(), err, codes.InvalidArgument, ReasonFieldInvalid, "after")
+	}
+	if head, err := n.door.ledger.Head(t.Context()); err != nil || head != first.GetPosition() {
+		t.Errorf("head %d after %d: %v", head, first.GetPosition(), err)
+	}
 }
 
 func TestTooManyFactsInOneMessageAreRefused(t *testing.T) {

@@ -184,6 +184,7 @@ type Server struct {
 	journalled atomic.Uint64
 	complained atomic.Int64 // when overload was last written down, in Unix seconds
 	admission  *admission
+	easing     *easing
 	full       error         // the answer to a check that finds no place
 	writes     chan struct{} // a place for each write under way
 	rates      rates
@@ -227,7 +228,7 @@ func New(c Config) (*Server, error) {
 		appender: c.Appender, eraser: c.Eraser, disposer: c.Disposer, walk: c.Walk, decisions: c.Decisions, cache: c.Cache, attempts: c.Attempts, floors: c.Floors, lease: c.Lease, permits: c.Permits,
 		journal: c.Journal, pending: newPendingObjections(c.Pending), repeats: newRepeats(), uptime: c.Uptime, lately: c.Lately, allowWindow: c.AllowWindow,
 		ring: c.Ring, keys: c.Keys, log: c.Log, metrics: c.Metrics, traces: c.Traces, written: c.DecisionLog, clock: c.Clock, parseLaw: c.ParseLaw,
-		admission: newAdmission(c.Checks, c.Patience), full: tooMany().GRPCStatus().Err(), remoteCache: c.RemoteCache, writes: make(chan struct{}, maxWrites), rates: rates{due: map[string]time.Duration{}}, health: health.NewServer(), served: make(chan error, 1),
+		admission: newAdmission(c.Checks, c.Patience), easing: newEasing(), full: tooMany().GRPCStatus().Err(), remoteCache: c.RemoteCache, writes: make(chan struct{}, maxWrites), rates: rates{due: map[string]time.Duration{}}, health: health.NewServer(), served: make(chan error, 1),
 		ending: make(chan struct{}), screenings: newScreenings(c.ScreenedPerHour, c.WarmedPerSecond),
 	}
 	s.facts.panicked = s.panicked

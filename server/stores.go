@@ -74,6 +74,8 @@ type Facts interface {
 	Facts(ctx context.Context, callee eligibility.CalleeToken, upTo uint64) (Snapshot, error)
 	// LatestOfKind gives the newest fact of a kind at or before upTo (0: of all), and false for none.
 	LatestOfKind(ctx context.Context, kind int32, upTo uint64) (Entry, bool, error)
+	// Entry gives the fact at a position, or ErrNotFound.
+	Entry(ctx context.Context, position uint64) (Entry, error)
 	// ByReference gives the fact with that reference, or ErrNotFound.
 	ByReference(ctx context.Context, reference string) (Entry, error)
 }

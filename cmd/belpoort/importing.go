@@ -28,6 +28,9 @@ separated by comma, semicolon or tab; text is UTF-8 or Windows-1252; dates are I
 A row is taken whole or not at all. Rows that are not taken stand in a rejects file beside the input with their line,
 column and reason. Importing the same file again changes nothing. docs/import.md lists the columns.
 
+It runs at a lower priority than other programs, and where the service is asked about calls meanwhile it takes facts in turns,
+with rests, so that answers stay quick.
+
 An import of a file that was cut off goes on where it was when the same command is given again. How each import ended
 stands in the ledger: belpoort imports.
 
@@ -88,6 +91,7 @@ func importAll(cmd *cobra.Command, args []string) error {
 		return usage(err)
 	}
 	i.kind = loader.Kind(args[0])
+	giveWay()
 	var err error
 	if i.mapping, err = i.chooseMapping(); err != nil {
 		return usage(err)
@@ -166,7 +170,7 @@ func (i *importing) one(source importSource) (loader.Report, error) {
 	defer source.close()
 	r, err := i.begin(source)
 	if err != nil {
-		return loader.Report{}, usage(err)
+		return loader.Report{}, usageUnlessTold(err)
 	}
 	if !r.state.over() {
 		r.load()

@@ -50,7 +50,9 @@ func (r recorder) Record(ctx context.Context, facts []*belpoortv1.RecordFactRequ
 	if err != nil {
 		return loader.Result{}, refused(err)
 	}
-	result := loader.Result{Recorded: answer.GetRecorded(), Unchanged: answer.GetUnchanged()}
+	result := loader.Result{
+		Recorded: answer.GetRecorded(), Unchanged: answer.GetUnchanged(), Mark: loader.Mark{Position: answer.GetMark().GetPosition(), Hash: answer.GetMark().GetHash()},
+	}
 	for _, x := range answer.GetRejections() {
 		result.Rejected = append(result.Rejected, loader.Rejected{
 			Index: int(x.GetIndex()), Field: plainLine(x.GetField()), Description: plainLine(x.GetDescription()),

@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,7 +52,7 @@ func TestOnlyTheSameImportGoesOn(t *testing.T) {
 	refusedWith("a mapping", "another --source, mapping", "list-entries", file, "--default", "since=2026-01-01")
 	refusedWith("an id", "as imp-", "list-entries", file, "--id", "mine")
 	refusedWith("other rejects", "its rejects in", "list-entries", file, "--rejects", filepath.Join(dir, "other.csv"))
-	for what, text := range map[string]string{"an empty note": "", "half a note": string(noted[:len(noted)/2]), "a newer note": `{"Format": 2, "ID": "imp-x"}`} {
+	for what, text := range map[string]string{"an empty note": "", "half a note": string(noted[:len(noted)/2]), "a newer note": `{"Format": 3, "ID": "imp-x"}`} {
 		write(t, dir, "entries.csv.import", text)
 		refusedWith(what, "does not say how far", "list-entries", file)
 	}
@@ -86,6 +89,81 @@ func TestOnlyTheSameImportGoesOn(t *testing.T) {
 	}
 	wantRejectedOnce(t, rejects, rows/badEvery)
 	wantReported(t, p, func(m *belpoortv1.ImportReport) bool { return m.GetRows() == rows && m.GetRejected() == rows/badEvery })
+}
+
+// An import that was cut off goes on only where its rows are: in another ledger, or in one that was restored to what it was
+// before, it begins anew. The mutant mutant_any_ledger must fail here.
+func TestAnImportGoesOnOnlyInItsLedger(t *testing.T) {
+	const rows = 20_000
+	p, dir := serveIn(t, filepath.Join(t.TempDir(), "data")), t.TempDir()
+	p.stock()
+	file, copied := entriesFile(t, dir, rows), filepath.Join(dir, "ledger.db")
+	note := file + ".import"
+	if code, out := cli(t, "backup", copied, "--data", p.data); code != exitOK {
+		t.Fatalf("exit %d\n%s", code, out)
+	}
+	p.cutOff(file, note, "list-entries", file)
+	noted, err := os.ReadFile(note)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.kill()
+	if code, out := p.cli("import", "list-entries", file, "--timeout", "2s"); code != exitUnavailable {
+		t.Errorf("without a service: exit %d\n%s", code, out)
+	}
+	for what, dataOf := range map[string]func() string{
+		"another ledger": func() string { return filepath.Join(t.TempDir(), "data") },
+		"a restored one": func() string {
+			data := filepath.Join(t.TempDir(), "data")
+			if code, out := cli(t, "restore", copied, "--data", data); code != exitOK {
+				t.Fatalf("exit %d\n%s", code, out)
+			}
+			if err := os.Rename(filepath.Join(p.data, "keys"), filepath.Join(data, "keys")); err != nil {
+				t.Fatal(err)
+			}
+			return data
+		},
+	} {
+		write(t, dir, filepath.Base(note), string(noted))
+		q := serveIn(t, dataOf())
+		q.stock()
+		code, out, errOut := cliApart(t, "", "import", "list-entries", file, "--json", "--data", q.data, "--address", q.grpc)
+		shown := shownReport(t, out)
+		if code != exitFailed || shown.Rows != rows || shown.Recorded != rows-rows/badEvery || shown.Resumed != 0 || !strings.Contains(errOut, `"event":"anew"`) {
+			t.Errorf("%s: exit %d, %+v\n%s", what, code, shown, errOut)
+		}
+		wantRejectedOnce(t, filepath.Join(dir, "entries.rejects.csv"), rows/badEvery)
+	}
+}
+
+// An import takes the processors that others leave.
+func TestAnImportGivesWayToOtherPrograms(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has what it takes")
+	}
+	p := stocked(t)
+	input, rows := io.Pipe()
+	cmd := p.child(t.Context(), "import", "list-entries", "-", "--rejects", filepath.Join(t.TempDir(), "rejects.csv"))
+	cmd.Stdin = input
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	comesTrue(t, time.Minute, "every thread of the import gives way", func() bool {
+		stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", cmd.Process.Pid))
+		for _, stat := range stats {
+			text, err := os.ReadFile(stat)
+			_, after, _ := strings.Cut(string(text), ") ")
+			if fields := strings.Fields(after); err == nil && (len(fields) < 17 || fields[16] != "10") {
+				return false
+			}
+		}
+		return err == nil && len(stats) > 0
+	})
+	fmt.Fprintln(rows, "telefoon;lijst;geladen op\n06-12345671;branche;2026-11-01")
+	rows.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
 }
 
 // --restart begins anew, and finds recorded what was recorded.

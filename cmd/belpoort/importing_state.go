@@ -1,18 +1,24 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/belpoort/belpoort/loader"
+	belpoortv1 "github.com/belpoort/belpoort/proto/belpoort/v1"
 )
 
 const (
-	stateFormat = 1
+	stateFormat = 2
 	maxState    = 64 << 10
 	// noteEvery is how often it is noted how far an import is: each time takes the disk, and what was recorded since the
 	// last one is handed over again, and unchanged, when the import goes on.
@@ -69,9 +75,51 @@ func (r *importRun) openState() (*importState, error) {
 	if err := earlier.check(s, r.source.name()); err != nil {
 		return nil, err
 	}
+	there, err := r.inTheLedger(earlier)
+	if err != nil {
+		return nil, err
+	}
+	if !there {
+		r.tellAnew(earlier)
+		return s, s.save()
+	}
 	earlier.Resumed++
 	r.tellResumed(earlier)
 	return earlier, earlier.save()
+}
+
+// inTheLedger asks whether what an earlier run recorded is in this service's ledger, and not in another's, or in one that was
+// restored since to what it was before.
+func (r *importRun) inTheLedger(earlier *importState) (bool, error) {
+	at := earlier.Checkpoint
+	if at.Recorded+at.Unchanged == 0 {
+		return true, nil
+	}
+	if at.Mark.Position == 0 {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(r.cmd.Context(), r.service.timeout)
+	defer cancel()
+	stream, err := belpoortv1.NewRegisterServiceClient(r.service).RecordFacts(ctx)
+	if err != nil {
+		return false, refused(err)
+	}
+	err = stream.Send(&belpoortv1.RecordFactsRequest{After: &belpoortv1.LedgerMark{Position: at.Mark.Position, Hash: at.Mark.Hash}})
+	if err != nil && !errors.Is(err, io.EOF) { // at EOF the answer says why
+		return false, refused(err)
+	}
+	if _, err = stream.CloseAndRecv(); status.Code(err) == codes.FailedPrecondition {
+		return false, nil
+	}
+	return err == nil, refused(err)
+}
+
+// tellAnew says why an import does not go on.
+func (r *importRun) tellAnew(earlier *importState) {
+	if !r.f.flag("quiet") {
+		r.say("anew", fmt.Sprintf("%s: the import was cut off after row %d, on %s, but those rows are not in this ledger: it is another one, or was restored; "+
+			"it begins anew", r.source.name(), earlier.Checkpoint.Rows, earlier.Noted.Local().Format(time.DateTime)))
+	}
 }
 
 func readState(path string) ([]byte, error) {

@@ -62,6 +62,15 @@ func usage(err error) error {
 	return exit(exitUsage, err)
 }
 
+// usageUnlessTold is usage for what has no exit code of its own.
+func usageUnlessTold(err error) error {
+	var told *exitError
+	if errors.As(err, &told) {
+		return err
+	}
+	return usage(err)
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

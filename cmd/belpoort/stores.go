@@ -43,6 +43,11 @@ func (r register) LatestOfKind(ctx context.Context, kind int32, upTo uint64) (se
 	return server.Entry(e), found, translated(err)
 }
 
+func (r register) Entry(ctx context.Context, position uint64) (server.Entry, error) {
+	e, err := r.Ledger.Entry(ctx, position)
+	return server.Entry(e), translated(err)
+}
+
 func (r register) ByReference(ctx context.Context, reference string) (server.Entry, error) {
 	e, err := r.Ledger.ByReference(ctx, reference)
 	return server.Entry(e), translated(err)

@@ -157,7 +157,10 @@ func (x *RecordFactResponse) GetReceipt() string {
 type RecordFactsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The facts, at most 500.
-	Facts         []*RecordFactRequest `protobuf:"bytes,1,rep,name=facts,proto3" json:"facts,omitempty"`
+	Facts []*RecordFactRequest `protobuf:"bytes,1,rep,name=facts,proto3" json:"facts,omitempty"`
+	// What the ledger must hold, for who goes on after what an earlier stream recorded: where it does not, because it is another
+	// ledger or was restored to an earlier state, the stream fails with FAILED_PRECONDITION. Absent: nothing.
+	After         *LedgerMark `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -199,6 +202,68 @@ func (x *RecordFactsRequest) GetFacts() []*RecordFactRequest {
 	return nil
 }
 
+func (x *RecordFactsRequest) GetAfter() *LedgerMark {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// A place in a ledger, which no other ledger has.
+type LedgerMark struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The ledger position. Required.
+	Position uint64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
+	// The hash of the fact there, 32 bytes, which covers all facts before it. Required.
+	Hash          []byte `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LedgerMark) Reset() {
+	*x = LedgerMark{}
+	mi := &file_belpoort_v1_register_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LedgerMark) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LedgerMark) ProtoMessage() {}
+
+func (x *LedgerMark) ProtoReflect() protoreflect.Message {
+	mi := &file_belpoort_v1_register_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LedgerMark.ProtoReflect.Descriptor instead.
+func (*LedgerMark) Descriptor() ([]byte, []int) {
+	return file_belpoort_v1_register_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *LedgerMark) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *LedgerMark) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
 // A fact that was not recorded.
 type RejectedFact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -214,7 +279,7 @@ type RejectedFact struct {
 
 func (x *RejectedFact) Reset() {
 	*x = RejectedFact{}
-	mi := &file_belpoort_v1_register_proto_msgTypes[3]
+	mi := &file_belpoort_v1_register_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -226,7 +291,7 @@ func (x *RejectedFact) String() string {
 func (*RejectedFact) ProtoMessage() {}
 
 func (x *RejectedFact) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_register_proto_msgTypes[3]
+	mi := &file_belpoort_v1_register_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -239,7 +304,7 @@ func (x *RejectedFact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectedFact.ProtoReflect.Descriptor instead.
 func (*RejectedFact) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_register_proto_rawDescGZIP(), []int{3}
+	return file_belpoort_v1_register_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RejectedFact) GetIndex() uint64 {
@@ -275,14 +340,16 @@ type RecordFactsResponse struct {
 	// The first 1,000 that were rejected.
 	Rejections []*RejectedFact `protobuf:"bytes,4,rep,name=rejections,proto3" json:"rejections,omitempty"`
 	// Last ledger position written. 0: none.
-	Position      uint64 `protobuf:"varint,5,opt,name=position,proto3" json:"position,omitempty"`
+	Position uint64 `protobuf:"varint,5,opt,name=position,proto3" json:"position,omitempty"`
+	// The last place of these facts, those included that had been recorded before. Absent: all were rejected.
+	Mark          *LedgerMark `protobuf:"bytes,6,opt,name=mark,proto3" json:"mark,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecordFactsResponse) Reset() {
 	*x = RecordFactsResponse{}
-	mi := &file_belpoort_v1_register_proto_msgTypes[4]
+	mi := &file_belpoort_v1_register_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -294,7 +361,7 @@ func (x *RecordFactsResponse) String() string {
 func (*RecordFactsResponse) ProtoMessage() {}
 
 func (x *RecordFactsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_register_proto_msgTypes[4]
+	mi := &file_belpoort_v1_register_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -307,7 +374,7 @@ func (x *RecordFactsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordFactsResponse.ProtoReflect.Descriptor instead.
 func (*RecordFactsResponse) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_register_proto_rawDescGZIP(), []int{4}
+	return file_belpoort_v1_register_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RecordFactsResponse) GetRecorded() uint64 {
@@ -345,6 +412,13 @@ func (x *RecordFactsResponse) GetPosition() uint64 {
 	return 0
 }
 
+func (x *RecordFactsResponse) GetMark() *LedgerMark {
+	if x != nil {
+		return x.Mark
+	}
+	return nil
+}
+
 // Asks for everything held on a number.
 type GetCalleeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -356,7 +430,7 @@ type GetCalleeRequest struct {
 
 func (x *GetCalleeRequest) Reset() {
 	*x = GetCalleeRequest{}
-	mi := &file_belpoort_v1_register_proto_msgTypes[5]
+	mi := &file_belpoort_v1_register_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -368,7 +442,7 @@ func (x *GetCalleeRequest) String() string {
 func (*GetCalleeRequest) ProtoMessage() {}
 
 func (x *GetCalleeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_register_proto_msgTypes[5]
+	mi := &file_belpoort_v1_register_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -381,7 +455,7 @@ func (x *GetCalleeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCalleeRequest.ProtoReflect.Descriptor instead.
 func (*GetCalleeRequest) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_register_proto_rawDescGZIP(), []int{5}
+	return file_belpoort_v1_register_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetCalleeRequest) GetCallee() string {
@@ -408,7 +482,7 @@ type GetCalleeResponse struct {
 
 func (x *GetCalleeResponse) Reset() {
 	*x = GetCalleeResponse{}
-	mi := &file_belpoort_v1_register_proto_msgTypes[6]
+	mi := &file_belpoort_v1_register_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -420,7 +494,7 @@ func (x *GetCalleeResponse) String() string {
 func (*GetCalleeResponse) ProtoMessage() {}
 
 func (x *GetCalleeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_register_proto_msgTypes[6]
+	mi := &file_belpoort_v1_register_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -433,7 +507,7 @@ func (x *GetCalleeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCalleeResponse.ProtoReflect.Descriptor instead.
 func (*GetCalleeResponse) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_register_proto_rawDescGZIP(), []int{6}
+	return file_belpoort_v1_register_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetCalleeResponse) GetCalleeToken() string {
@@ -479,7 +553,7 @@ type EraseCalleeRequest struct {
 
 func (x *EraseCalleeRequest) Reset() {
 	*x = EraseCalleeRequest{}
-	mi := &file_belpoort_v1_register_proto_msgTypes[7]
+	mi := &file_belpoort_v1_register_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -491,7 +565,7 @@ func (x *EraseCalleeRequest) String() string {
 func (*EraseCalleeRequest) ProtoMessage() {}
 
 func (x *EraseCalleeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_register_proto_msgTypes[7]
+	mi := &file_belpoort_v1_register_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -504,7 +578,7 @@ func (x *EraseCalleeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseCalleeRequest.ProtoReflect.Descriptor instead.
 func (*EraseCalleeRequest) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_register_proto_rawDescGZIP(), []int{7}
+	return file_belpoort_v1_register_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *EraseCalleeRequest) GetCallee() string {
@@ -547,7 +621,7 @@ type EraseCalleeResponse struct {
 
 func (x *EraseCalleeResponse) Reset() {
 	*x = EraseCalleeResponse{}
-	mi := &file_belpoort_v1_register_proto_msgTypes[8]
+	mi := &file_belpoort_v1_register_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -559,7 +633,7 @@ func (x *EraseCalleeResponse) String() string {
 func (*EraseCalleeResponse) ProtoMessage() {}
 
 func (x *EraseCalleeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_belpoort_v1_register_proto_msgTypes[8]
+	mi := &file_belpoort_v1_register_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -572,7 +646,7 @@ func (x *EraseCalleeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseCalleeResponse.ProtoReflect.Descriptor instead.
 func (*EraseCalleeResponse) Descriptor() ([]byte, []int) {
-	return file_belpoort_v1_register_proto_rawDescGZIP(), []int{8}
+	return file_belpoort_v1_register_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *EraseCalleeResponse) GetPosition() uint64 {
@@ -623,13 +697,18 @@ const file_belpoort_v1_register_proto_rawDesc = "" +
 	"\x12RecordFactResponse\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x04R\bposition\x12\x1c\n" +
 	"\tunchanged\x18\x02 \x01(\bR\tunchanged\x12\x18\n" +
-	"\areceipt\x18\x03 \x01(\tR\areceipt\"J\n" +
+	"\areceipt\x18\x03 \x01(\tR\areceipt\"y\n" +
 	"\x12RecordFactsRequest\x124\n" +
-	"\x05facts\x18\x01 \x03(\v2\x1e.belpoort.v1.RecordFactRequestR\x05facts\"\\\n" +
+	"\x05facts\x18\x01 \x03(\v2\x1e.belpoort.v1.RecordFactRequestR\x05facts\x12-\n" +
+	"\x05after\x18\x02 \x01(\v2\x17.belpoort.v1.LedgerMarkR\x05after\"<\n" +
+	"\n" +
+	"LedgerMark\x12\x1a\n" +
+	"\bposition\x18\x01 \x01(\x04R\bposition\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\"\\\n" +
 	"\fRejectedFact\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12 \n" +
-	"\vdescription\x18\x03 \x01(\tR\vdescription\"\xc2\x01\n" +
+	"\vdescription\x18\x03 \x01(\tR\vdescription\"\xef\x01\n" +
 	"\x13RecordFactsResponse\x12\x1a\n" +
 	"\brecorded\x18\x01 \x01(\x04R\brecorded\x12\x1c\n" +
 	"\tunchanged\x18\x02 \x01(\x04R\tunchanged\x12\x1a\n" +
@@ -637,7 +716,8 @@ const file_belpoort_v1_register_proto_rawDesc = "" +
 	"\n" +
 	"rejections\x18\x04 \x03(\v2\x19.belpoort.v1.RejectedFactR\n" +
 	"rejections\x12\x1a\n" +
-	"\bposition\x18\x05 \x01(\x04R\bposition\"*\n" +
+	"\bposition\x18\x05 \x01(\x04R\bposition\x12+\n" +
+	"\x04mark\x18\x06 \x01(\v2\x17.belpoort.v1.LedgerMarkR\x04mark\"*\n" +
 	"\x10GetCalleeRequest\x12\x16\n" +
 	"\x06callee\x18\x01 \x01(\tR\x06callee\"\xc8\x01\n" +
 	"\x11GetCalleeResponse\x12!\n" +
@@ -678,50 +758,53 @@ func file_belpoort_v1_register_proto_rawDescGZIP() []byte {
 	return file_belpoort_v1_register_proto_rawDescData
 }
 
-var file_belpoort_v1_register_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_belpoort_v1_register_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_belpoort_v1_register_proto_goTypes = []any{
 	(*RecordFactRequest)(nil),     // 0: belpoort.v1.RecordFactRequest
 	(*RecordFactResponse)(nil),    // 1: belpoort.v1.RecordFactResponse
 	(*RecordFactsRequest)(nil),    // 2: belpoort.v1.RecordFactsRequest
-	(*RejectedFact)(nil),          // 3: belpoort.v1.RejectedFact
-	(*RecordFactsResponse)(nil),   // 4: belpoort.v1.RecordFactsResponse
-	(*GetCalleeRequest)(nil),      // 5: belpoort.v1.GetCalleeRequest
-	(*GetCalleeResponse)(nil),     // 6: belpoort.v1.GetCalleeResponse
-	(*EraseCalleeRequest)(nil),    // 7: belpoort.v1.EraseCalleeRequest
-	(*EraseCalleeResponse)(nil),   // 8: belpoort.v1.EraseCalleeResponse
-	(*Fact)(nil),                  // 9: belpoort.v1.Fact
-	(*LedgerEntry)(nil),           // 10: belpoort.v1.LedgerEntry
-	(*Decision)(nil),              // 11: belpoort.v1.Decision
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*RecordImportRequest)(nil),   // 13: belpoort.v1.RecordImportRequest
-	(*ListImportsRequest)(nil),    // 14: belpoort.v1.ListImportsRequest
-	(*RecordImportResponse)(nil),  // 15: belpoort.v1.RecordImportResponse
-	(*ListImportsResponse)(nil),   // 16: belpoort.v1.ListImportsResponse
+	(*LedgerMark)(nil),            // 3: belpoort.v1.LedgerMark
+	(*RejectedFact)(nil),          // 4: belpoort.v1.RejectedFact
+	(*RecordFactsResponse)(nil),   // 5: belpoort.v1.RecordFactsResponse
+	(*GetCalleeRequest)(nil),      // 6: belpoort.v1.GetCalleeRequest
+	(*GetCalleeResponse)(nil),     // 7: belpoort.v1.GetCalleeResponse
+	(*EraseCalleeRequest)(nil),    // 8: belpoort.v1.EraseCalleeRequest
+	(*EraseCalleeResponse)(nil),   // 9: belpoort.v1.EraseCalleeResponse
+	(*Fact)(nil),                  // 10: belpoort.v1.Fact
+	(*LedgerEntry)(nil),           // 11: belpoort.v1.LedgerEntry
+	(*Decision)(nil),              // 12: belpoort.v1.Decision
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*RecordImportRequest)(nil),   // 14: belpoort.v1.RecordImportRequest
+	(*ListImportsRequest)(nil),    // 15: belpoort.v1.ListImportsRequest
+	(*RecordImportResponse)(nil),  // 16: belpoort.v1.RecordImportResponse
+	(*ListImportsResponse)(nil),   // 17: belpoort.v1.ListImportsResponse
 }
 var file_belpoort_v1_register_proto_depIdxs = []int32{
-	9,  // 0: belpoort.v1.RecordFactRequest.fact:type_name -> belpoort.v1.Fact
+	10, // 0: belpoort.v1.RecordFactRequest.fact:type_name -> belpoort.v1.Fact
 	0,  // 1: belpoort.v1.RecordFactsRequest.facts:type_name -> belpoort.v1.RecordFactRequest
-	3,  // 2: belpoort.v1.RecordFactsResponse.rejections:type_name -> belpoort.v1.RejectedFact
-	10, // 3: belpoort.v1.GetCalleeResponse.entries:type_name -> belpoort.v1.LedgerEntry
-	11, // 4: belpoort.v1.GetCalleeResponse.decisions:type_name -> belpoort.v1.Decision
-	12, // 5: belpoort.v1.EraseCalleeResponse.record_time:type_name -> google.protobuf.Timestamp
-	0,  // 6: belpoort.v1.RegisterService.RecordFact:input_type -> belpoort.v1.RecordFactRequest
-	2,  // 7: belpoort.v1.RegisterService.RecordFacts:input_type -> belpoort.v1.RecordFactsRequest
-	5,  // 8: belpoort.v1.RegisterService.GetCallee:input_type -> belpoort.v1.GetCalleeRequest
-	7,  // 9: belpoort.v1.RegisterService.EraseCallee:input_type -> belpoort.v1.EraseCalleeRequest
-	13, // 10: belpoort.v1.RegisterService.RecordImport:input_type -> belpoort.v1.RecordImportRequest
-	14, // 11: belpoort.v1.RegisterService.ListImports:input_type -> belpoort.v1.ListImportsRequest
-	1,  // 12: belpoort.v1.RegisterService.RecordFact:output_type -> belpoort.v1.RecordFactResponse
-	4,  // 13: belpoort.v1.RegisterService.RecordFacts:output_type -> belpoort.v1.RecordFactsResponse
-	6,  // 14: belpoort.v1.RegisterService.GetCallee:output_type -> belpoort.v1.GetCalleeResponse
-	8,  // 15: belpoort.v1.RegisterService.EraseCallee:output_type -> belpoort.v1.EraseCalleeResponse
-	15, // 16: belpoort.v1.RegisterService.RecordImport:output_type -> belpoort.v1.RecordImportResponse
-	16, // 17: belpoort.v1.RegisterService.ListImports:output_type -> belpoort.v1.ListImportsResponse
-	12, // [12:18] is the sub-list for method output_type
-	6,  // [6:12] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	3,  // 2: belpoort.v1.RecordFactsRequest.after:type_name -> belpoort.v1.LedgerMark
+	4,  // 3: belpoort.v1.RecordFactsResponse.rejections:type_name -> belpoort.v1.RejectedFact
+	3,  // 4: belpoort.v1.RecordFactsResponse.mark:type_name -> belpoort.v1.LedgerMark
+	11, // 5: belpoort.v1.GetCalleeResponse.entries:type_name -> belpoort.v1.LedgerEntry
+	12, // 6: belpoort.v1.GetCalleeResponse.decisions:type_name -> belpoort.v1.Decision
+	13, // 7: belpoort.v1.EraseCalleeResponse.record_time:type_name -> google.protobuf.Timestamp
+	0,  // 8: belpoort.v1.RegisterService.RecordFact:input_type -> belpoort.v1.RecordFactRequest
+	2,  // 9: belpoort.v1.RegisterService.RecordFacts:input_type -> belpoort.v1.RecordFactsRequest
+	6,  // 10: belpoort.v1.RegisterService.GetCallee:input_type -> belpoort.v1.GetCalleeRequest
+	8,  // 11: belpoort.v1.RegisterService.EraseCallee:input_type -> belpoort.v1.EraseCalleeRequest
+	14, // 12: belpoort.v1.RegisterService.RecordImport:input_type -> belpoort.v1.RecordImportRequest
+	15, // 13: belpoort.v1.RegisterService.ListImports:input_type -> belpoort.v1.ListImportsRequest
+	1,  // 14: belpoort.v1.RegisterService.RecordFact:output_type -> belpoort.v1.RecordFactResponse
+	5,  // 15: belpoort.v1.RegisterService.RecordFacts:output_type -> belpoort.v1.RecordFactsResponse
+	7,  // 16: belpoort.v1.RegisterService.GetCallee:output_type -> belpoort.v1.GetCalleeResponse
+	9,  // 17: belpoort.v1.RegisterService.EraseCallee:output_type -> belpoort.v1.EraseCalleeResponse
+	16, // 18: belpoort.v1.RegisterService.RecordImport:output_type -> belpoort.v1.RecordImportResponse
+	17, // 19: belpoort.v1.RegisterService.ListImports:output_type -> belpoort.v1.ListImportsResponse
+	14, // [14:20] is the sub-list for method output_type
+	8,  // [8:14] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_belpoort_v1_register_proto_init() }
@@ -738,7 +821,7 @@ func file_belpoort_v1_register_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_belpoort_v1_register_proto_rawDesc), len(file_belpoort_v1_register_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,5 @@
+//go:build !mutant_any_ledger
+
+package server
+
+const mutantAnyLedger = false
