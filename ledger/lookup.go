@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"runtime"
 	"strings"
 	"time"
 )
@@ -73,6 +74,7 @@ func (w writer) ask(q lookUpQuery, keys []any, take func(scanning) error) error 
 		if err := w.each(q.many, keys[:bulkRows], take); err != nil {
 			return err
 		}
+		runtime.Gosched()
 	}
 	for i := range keys {
 		if err := w.each(q.one, keys[i:i+1], take); err != nil {

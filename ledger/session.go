@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 )
 
@@ -71,12 +72,13 @@ func newBulk(conflict, table, columns, otherwise string) bulk {
 	return bulk{columns: n, one: start + row + otherwise, many: start + row + strings.Repeat(","+row, bulkRows-1) + otherwise}
 }
 
-// insert writes rows whose arguments stand one after the other.
+// insert writes rows whose arguments stand one after the other. It gives the processor away in between: checks come first.
 func (s *session) insert(b bulk, args []any) error {
 	for width := b.columns * bulkRows; len(args) >= width; args = args[width:] {
 		if err := s.exec(b.many, args[:width]...); err != nil {
 			return err
 		}
+		runtime.Gosched()
 	}
 	for ; len(args) > 0; args = args[b.columns:] {
 		if err := s.exec(b.one, args[:b.columns]...); err != nil {

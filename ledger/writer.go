@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"runtime"
 	"time"
 
 	"github.com/belpoort/belpoort/eligibility"
@@ -25,7 +24,7 @@ var (
 	// FAIL, and not SQLite's default, because a statement that can undo itself keeps a journal of every page that it changes.
 	// What is taken is looked up before, so nothing fails; if it does, the whole transaction is undone.
 	factRows     = newBulk("OR FAIL", "facts", "position, callee, kind, record_time, request_key, reference, payload_hash, hash, payload, sealed_number", "")
-	decisionRows = newBulk("", "decisions", "id, time, callee, campaign, verdict, reason, call_id, number, payload", " ON CONFLICT (id) DO NOTHING")
+	decisionRows = newBulk("OR FAIL", "decisions", "id, time, callee, campaign, verdict, reason, call_id, number, payload", " ON CONFLICT (id) DO NOTHING")
 )
 
 // writer is the one connection that writes. Its methods run inside a transaction and under the turn; they take no
@@ -166,7 +165,6 @@ func (w writer) insertFacts(b *board) error {
 				return err
 			}
 			args = args[:0]
-			runtime.Gosched() // checks come first
 		}
 	}
 	return nil

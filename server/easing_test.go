@@ -38,16 +38,17 @@ func working(t *testing.T, e *easing, loads, facts int, each time.Duration) (atO
 // TestLoadsTakeTurnsAndRestWhileChecksCome: the more checks the longer, and without checks not at all. The mutant
 // mutant_loads_first must fail here.
 func TestLoadsTakeTurnsAndRestWhileChecksCome(t *testing.T) {
-	const loads, each = 5, 10 * time.Millisecond
+	const loads, each = 2*loadsAtOnce - 1, 10 * time.Millisecond
 	for name, c := range map[string]struct {
 		checks, facts int
+		atOnce        int64
 		rests         float64 // of the longest rest
 	}{
-		"no checks":                {0, 500, 0},
-		"many checks":              {2000, 500, 1},
-		"few checks":               {25, 500, .25},
-		"facts that are no load":   {2000, easeFrom - 1, 0},
-		"the least that is a load": {2000, easeFrom, 1},
+		"no checks":                {0, 500, loadsAtOnce, 0},
+		"many checks":              {2000, 500, 1, 1},
+		"few checks":               {100, 500, 1, .25},
+		"facts that are no load":   {2000, easeFrom - 1, loads, 0},
+		"the least that is a load": {2000, easeFrom, 1, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -55,13 +56,13 @@ func TestLoadsTakeTurnsAndRestWhileChecksCome(t *testing.T) {
 				e.came.Add(int64(c.checks))
 				time.Sleep(time.Second)
 				rest := c.rests * restOf / processors()
-				wantAtOnce, want := int64(1), loads*each+time.Duration(rest*float64((loads-1)*each))
+				want := loads*each + time.Duration(rest*float64((loads-1)*each))
 				if c.rests == 0 {
-					wantAtOnce, want = loads, each
+					want = each * time.Duration((loads+c.atOnce-1)/c.atOnce)
 				}
 				atOnce, took := working(t, e, loads, c.facts, each)
-				if atOnce != wantAtOnce {
-					t.Errorf("%d loads at once, want %d", atOnce, wantAtOnce)
+				if atOnce != c.atOnce {
+					t.Errorf("%d loads at once, want %d", atOnce, c.atOnce)
 				}
 				if took < want*9/10 || took > want*11/10 {
 					t.Errorf("%d loads took %v, want %v", loads, took, want)
@@ -70,6 +71,33 @@ func TestLoadsTakeTurnsAndRestWhileChecksCome(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestARateIsForgottenSlowly: dialers pause, and a load that then goes at full speed would meet their next calls.
+func TestARateIsForgottenSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEasing()
+		full := restOf / processors()
+		e.came.Add(2000)
+		time.Sleep(time.Second)
+		if rest := e.rest(); rest != full {
+			t.Errorf("at 2,000 checks a second: %v", rest)
+		}
+		for _, c := range []struct {
+			after       time.Duration
+			least, most float64
+		}{{time.Second, 100, 100}, {8 * time.Second, 20, 30}, {20 * time.Second, 0, 0}} {
+			time.Sleep(c.after)
+			if rest := 100 * e.rest() / full; rest < c.least || rest > c.most {
+				t.Errorf("%v later: %.1f %%, want %.0f to %.0f", c.after, rest, c.least, c.most)
+			}
+		}
+		e.came.Add(100)
+		time.Sleep(rateEvery)
+		if rest := e.rest(); rest != full {
+			t.Errorf("when they come again: %v", rest)
+		}
+	})
 }
 
 // TestALoadThatWaitsForItsTurnCanBeGivenUp, and a rest has an end.

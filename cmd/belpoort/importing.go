@@ -92,6 +92,7 @@ func importAll(cmd *cobra.Command, args []string) error {
 	}
 	i.kind = loader.Kind(args[0])
 	giveWay()
+	defer stayWithin(importMemory)()
 	var err error
 	if i.mapping, err = i.chooseMapping(); err != nil {
 		return usage(err)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -66,7 +67,7 @@ func writeConsents(t *testing.T, rows int) (path string) {
 		fmt.Fprintf(out, "%s;K-%d;voltwerk;\"stroom, gas\";verkoop;Klant %d;%s;webformulier;https://voltwerk.example/overstappen;actie-v3;https://bewijs.voltwerk.example/K-%d.pdf;%x;sms;%s\n",
 			callees.AllowedNumber(uint64(i)), i, i, given.Format("02-01-2006 15:04"), i, sum, given.Add(time.Hour).Format("02-01-2006 15:04"))
 	}
-	if err := out.Flush(); err != nil {
+	if err := errors.Join(out.Flush(), file.Sync()); err != nil { // what is written back later would be measured, too
 		t.Fatal(err)
 	}
 	return path

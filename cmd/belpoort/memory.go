@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"runtime"
+	"runtime/debug"
 )
 
 // ballastBytes is how much more garbage a service may have in memory between two collections than without ballast.
@@ -17,4 +18,16 @@ func collectSeldom() (end func()) {
 	}
 	ballast := make([]byte, ballastBytes)
 	return func() { runtime.KeepAlive(ballast) }
+}
+
+// importMemory is what an import aims to stay within. It holds some batches at a time, however long the file.
+const importMemory = 128 << 20
+
+// stayWithin has garbage collected as often as it takes to stay within some memory, until the returned function is called.
+func stayWithin(bytes int64) (end func()) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return func() {}
+	}
+	before := debug.SetMemoryLimit(bytes)
+	return func() { debug.SetMemoryLimit(before) }
 }

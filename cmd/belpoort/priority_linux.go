@@ -7,7 +7,7 @@ import (
 )
 
 // politeness is the nice value of what may take longer: it gets the processors that others leave.
-const politeness = 10
+const politeness = 19
 
 // giveWay lowers this process's priority. Where that fails, it does its work all the same.
 func giveWay() {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/belpoort/belpoort/eligibility"
@@ -153,9 +154,15 @@ func translated(err error) error {
 // shipping takes decisions from the journal to the ledger.
 type shipping struct{ ledger.Ledger }
 
+// yieldEvery is after how many decisions, each some microseconds, others get the processor.
+const yieldEvery = 50
+
 func (s shipping) Ship(ctx context.Context, journal string, from, through uint64, payloads [][]byte) error {
 	decisions := make([]ledger.Decision, len(payloads))
 	for i, p := range payloads {
+		if i%yieldEvery == 0 {
+			runtime.Gosched() // checks come first
+		}
 		d, err := decisionOf(p)
 		if err != nil {
 			return fmt.Errorf("journal record %d: %w", from+uint64(i), err)
