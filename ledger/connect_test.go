@@ -107,7 +107,8 @@ func TestQueriesUseAnIndex(t *testing.T) {
 		positionsQuery:     "SEARCH callee_facts USING PRIMARY KEY (callee=?)",
 		youngQuery:         "SEARCH facts USING INTEGER PRIMARY KEY (rowid>?)",
 		youngContents.many: "SEARCH f USING INTEGER PRIMARY KEY (rowid=?)",
-		indexStepQuery:     "SEARCH c USING PRIMARY KEY ((callee,position)>(?,?)); SEARCH f USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+		indexStepQuery:     "SEARCH callee_facts USING PRIMARY KEY ((callee,position)>(?,?))",
+		ownerQuery:         "SEARCH facts USING INTEGER PRIMARY KEY (rowid=?)",
 
 		latestDecisionsQuery: "SEARCH decisions USING INDEX decisions_callee (callee=?); USE TEMP B-TREE FOR LAST TERM OF ORDER BY",
 	} {

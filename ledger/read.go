@@ -43,7 +43,7 @@ type reader struct {
 
 func newReader(ctx context.Context, pool *sql.DB, path string) (reader, error) {
 	s, err := newSession(ctx, pool, append(retentionReads[:len(retentionReads):len(retentionReads)], factsQuery, factsOfManyQuery, latestQuery, entryQuery, referenceQuery, tailQuery, numberQuery,
-		youngNumberQuery, indexedQuery, indexStepQuery, youngQuery, placeQuery, metaQuery, tipQuery, ofKindQuery, decisionQuery, latestDecisionsQuery, byCallQuery, allowedQuery, allowedFromQuery)...)
+		youngNumberQuery, indexedQuery, indexStepQuery, ownerQuery, youngQuery, placeQuery, metaQuery, tipQuery, ofKindQuery, decisionQuery, latestDecisionsQuery, byCallQuery, allowedQuery, allowedFromQuery)...)
 	return reader{s, path}, err
 }
 

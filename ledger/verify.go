@@ -14,10 +14,14 @@ const verifyStep = 500
 
 // Verify walks the chain, then checks the file's structure and indexes.
 func (s *SQLite) Verify(ctx context.Context) (VerifyReport, error) {
+	index, err := s.newIndexCheck(ctx)
+	if err != nil {
+		return VerifyReport{}, err
+	}
 	report := VerifyReport{Head: s.head.now()}
 	prev := tip{time: -1 << 63}
 	for report.OK() && prev.position < report.Head {
-		err := s.read(ctx, func(r reader) error { return r.walk(ctx, &prev, &report) })
+		err := s.read(ctx, func(r reader) error { return r.walk(ctx, &prev, &report, index) })
 		if err != nil && !errors.Is(err, ErrCorrupt) {
 			return VerifyReport{}, err
 		}
@@ -29,7 +33,7 @@ func (s *SQLite) Verify(ctx context.Context) (VerifyReport, error) {
 	if !report.OK() {
 		return report, nil
 	}
-	return s.verifyRest(ctx, report)
+	return s.verifyRest(ctx, report, index)
 }
 
 func (v *VerifyReport) fail(position uint64, problem string) {
@@ -37,7 +41,7 @@ func (v *VerifyReport) fail(position uint64, problem string) {
 }
 
 // walk takes one step along the chain.
-func (r reader) walk(ctx context.Context, prev *tip, report *VerifyReport) error {
+func (r reader) walk(ctx context.Context, prev *tip, report *VerifyReport, index *indexCheck) error {
 	start := prev.position
 	err := r.rows(ctx, tailQuery, func(f *row) (bool, error) {
 		if problem := f.follow(prev); problem != "" {
@@ -47,6 +51,7 @@ func (r reader) walk(ctx context.Context, prev *tip, report *VerifyReport) error
 		if f.Erased {
 			report.Erased++
 		}
+		index.add(&f.Entry)
 		return true, nil
 	}, int64(start), int64(report.Head), verifyStep)
 	if err == nil && report.OK() && prev.position < min(start+verifyStep, report.Head) {
@@ -73,7 +78,7 @@ func (f *row) follow(prev *tip) (problem string) {
 }
 
 // verifyRest checks what the chain does not cover. It may find facts younger than the walk.
-func (s *SQLite) verifyRest(ctx context.Context, report VerifyReport) (VerifyReport, error) {
+func (s *SQLite) verifyRest(ctx context.Context, report VerifyReport, index *indexCheck) (VerifyReport, error) {
 	ctx, cancel := s.untilClosing(ctx)
 	defer cancel()
 	err := s.read(ctx, func(r reader) error {
@@ -83,7 +88,7 @@ func (s *SQLite) verifyRest(ctx context.Context, report VerifyReport) (VerifyRep
 		return r.checkFile(ctx, "integrity_check")
 	})
 	if err == nil {
-		err = s.verifyIndex(ctx)
+		err = s.verifyIndex(ctx, index)
 	}
 	if errors.Is(err, ErrCorrupt) {
 		report.fail(0, err.Error())
