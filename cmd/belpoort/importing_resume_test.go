@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -164,6 +165,14 @@ func TestAnImportGivesWayToOtherPrograms(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
+}
+
+// child is this program with another command, as a process of its own.
+func (p *process) child(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0], append(args, "--data", p.data, "--address", p.grpc)...)
+	cmd.Env = append(os.Environ(), beMain+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
 }
 
 // --restart begins anew, and finds recorded what was recorded.

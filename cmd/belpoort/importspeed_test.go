@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -71,14 +70,6 @@ func writeConsents(t *testing.T, rows int) (path string) {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// child is this program with another command, as a process of its own.
-func (p *process) child(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, os.Args[0], append(args, "--data", p.data, "--address", p.grpc)...)
-	cmd.Env = append(os.Environ(), beMain+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	return cmd
 }
 
 // checks asks for a while at a steady rate, and gives what the table of `belpoort bench` says.
