@@ -31,6 +31,7 @@ func filled(b *testing.B, callees int) (*Memory[*note], []eligibility.CalleeToke
 func BenchmarkGet(b *testing.B) {
 	for _, callees := range []int{1 << 12, benchCallees} {
 		b.Run(fmt.Sprintf("callees=%d", callees), func(b *testing.B) {
+			b.ReportAllocs()
 			m, tokens := filled(b, callees)
 			b.RunParallel(func(pb *testing.PB) {
 				for i := rand.Uint32(); pb.Next(); i++ {
@@ -44,6 +45,7 @@ func BenchmarkGet(b *testing.B) {
 }
 
 func BenchmarkCurrent(b *testing.B) {
+	b.ReportAllocs()
 	m, tokens := filled(b, benchCallees)
 	b.RunParallel(func(pb *testing.PB) {
 		for i := rand.Uint32(); pb.Next(); i++ {
@@ -56,6 +58,7 @@ func BenchmarkCurrent(b *testing.B) {
 
 // BenchmarkPut replaces records, each by a newer one.
 func BenchmarkPut(b *testing.B) {
+	b.ReportAllocs()
 	m, tokens := filled(b, benchCallees)
 	now := time.Now()
 	b.RunParallel(func(pb *testing.PB) {

@@ -44,6 +44,7 @@ func BenchmarkHeld(b *testing.B) {
 }
 
 func BenchmarkClock(b *testing.B) {
+	b.ReportAllocs()
 	for b.Loop() {
 		bootTime()
 	}
@@ -86,6 +87,7 @@ func BenchmarkCurrent(b *testing.B) {
 }
 
 func BenchmarkRaise(b *testing.B) {
+	b.ReportAllocs()
 	floors, callees := filled(b)
 	i := 0
 	for b.Loop() {

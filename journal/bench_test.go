@@ -17,6 +17,7 @@ const benchPayload = 280 // bytes of a decision, about
 func BenchmarkBare(b *testing.B) {
 	for _, zeroed := range []bool{false, true} {
 		b.Run(fmt.Sprintf("zeroed=%v", zeroed), func(b *testing.B) {
+			b.ReportAllocs()
 			f, err := osOpen(filepath.Join(b.TempDir(), "bare"), 0o102)
 			if err != nil {
 				b.Fatal(err)

@@ -182,12 +182,14 @@ func benchmarkRecords(b *testing.B, use func(ring *Ring, callee eligibility.Call
 }
 
 func BenchmarkSealRecord(b *testing.B) {
+	b.ReportAllocs()
 	benchmarkRecords(b, func(ring *Ring, callee eligibility.CalleeToken, _, plain, room []byte) {
 		_ = ring.SealRecord(room, callee, plain)
 	})
 }
 
 func BenchmarkOpenRecord(b *testing.B) {
+	b.ReportAllocs()
 	benchmarkRecords(b, func(ring *Ring, callee eligibility.CalleeToken, sealed, _, room []byte) {
 		if _, err := ring.OpenRecord(room, callee, sealed); err != nil {
 			b.Fatal(err)

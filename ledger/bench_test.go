@@ -26,6 +26,7 @@ func benchFact(n uint64) ledger.Append {
 func BenchmarkAppend(b *testing.B) {
 	for _, callers := range []int{1, 64} {
 		b.Run(fmt.Sprint("callers=", callers), func(b *testing.B) {
+			b.ReportAllocs()
 			l := open(b, b.TempDir(), ledger.Options{})
 			var n atomic.Uint64
 			if callers == 1 {
@@ -140,6 +141,7 @@ func BenchmarkTail(b *testing.B) {
 	l := stocked(b)
 	for _, limit := range []int{1, 1000} {
 		b.Run(fmt.Sprint("limit=", limit), func(b *testing.B) {
+			b.ReportAllocs()
 			for n := uint64(0); b.Loop(); n++ {
 				if got, err := l.Tail(context.Background(), n*7919%99_000, limit); err != nil || len(got) != limit {
 					b.Fatal(len(got), err)
@@ -158,6 +160,7 @@ func BenchmarkShipDecisions(b *testing.B) {
 }
 
 func benchmarkShipping(b *testing.B, batch int) {
+	b.ReportAllocs()
 	l := open(b, b.TempDir(), ledger.Options{})
 	place := uint64(0)
 	for b.Loop() {
@@ -179,6 +182,7 @@ func benchmarkShipping(b *testing.B, batch int) {
 }
 
 func BenchmarkVerify(b *testing.B) {
+	b.ReportAllocs()
 	l := stocked(b)
 	for b.Loop() {
 		if r, err := l.Verify(context.Background()); err != nil || !r.OK() {

@@ -157,6 +157,7 @@ func stockedPostgres(t testing.TB, facts int) (url string, l *ledger.Postgres) {
 
 // BenchmarkChanges follows a million changes (BELPOORT_CHANGES says how many) in answers of the greatest size.
 func BenchmarkChanges(b *testing.B) {
+	b.ReportAllocs()
 	facts := 1_000_000
 	if n, err := strconv.Atoi(os.Getenv("BELPOORT_CHANGES")); err == nil {
 		facts = n

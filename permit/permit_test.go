@@ -402,12 +402,14 @@ func BenchmarkEd25519(b *testing.B) {
 	secret := ed25519.NewKeyFromSeed(seedOf(1))
 	text := make([]byte, 400)
 	b.Run("sign", func(b *testing.B) {
+		b.ReportAllocs()
 		for b.Loop() {
 			ed25519.Sign(secret, text)
 		}
 	})
 	signature := ed25519.Sign(secret, text)
 	b.Run("verify", func(b *testing.B) {
+		b.ReportAllocs()
 		for b.Loop() {
 			ed25519.Verify(secret.Public().(ed25519.PublicKey), text, signature)
 		}

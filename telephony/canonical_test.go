@@ -232,5 +232,6 @@ func BenchmarkCanonicalE164(b *testing.B)     { benchmarkCanonical(b, "+31612345
 func BenchmarkCanonicalNational(b *testing.B) { benchmarkCanonical(b, "06-12345678") }
 func BenchmarkCanonicalForeign(b *testing.B)  { benchmarkCanonical(b, "+493012345678") }
 func BenchmarkCanonicalTrunkZero(b *testing.B) {
+	b.ReportAllocs()
 	benchmarkCanonical(b, "+31 (0)6 12345678")
 }
