@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -178,18 +179,11 @@ func (w *indexWorld) look() {
 		w.Errorf("%d facts of many, want %d: %v", len(many.Entries), w.head, err)
 	}
 	if !slices.IsSortedFunc(many.Entries, func(a, b ledger.Entry) int {
-		return cmpOr(bytes.Compare(a.Callee[:], b.Callee[:]), int(a.Position)-int(b.Position))
+		return cmp.Or(compareTokens(a.Callee, b.Callee), cmp.Compare(a.Position, b.Position))
 	}) {
 		w.Error("the facts of many are not in order")
 	}
 	w.wantCallees(all)
-}
-
-func cmpOr(a, b int) int {
-	if a != 0 {
-		return a
-	}
-	return b
 }
 
 func (w *indexWorld) wantFacts(callee eligibility.CalleeToken) {

@@ -31,22 +31,27 @@ type recorder struct {
 	state *importState
 }
 
+// recordFacts sends one message in a stream of its own.
+func (c *connection) recordFacts(ctx context.Context, request *belpoortv1.RecordFactsRequest) (*belpoortv1.RecordFactsResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	stream, err := belpoortv1.NewRegisterServiceClient(c).RecordFacts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := stream.Send(request); err != nil && !errors.Is(err, io.EOF) { // at EOF the answer says why
+		return nil, err
+	}
+	return stream.CloseAndRecv()
+}
+
 func (r recorder) Record(ctx context.Context, facts []*belpoortv1.RecordFactRequest) (loader.Result, error) {
 	if mutantImportNotedEarly {
 		r.state.Checkpoint.Rows += uint64(len(facts))
 		r.state.Checkpoint.Recorded += uint64(len(facts))
 		_ = r.state.save()
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.c.timeout)
-	defer cancel()
-	stream, err := belpoortv1.NewRegisterServiceClient(r.c).RecordFacts(ctx)
-	if err == nil {
-		err = stream.Send(&belpoortv1.RecordFactsRequest{Facts: facts})
-	}
-	if err != nil && !errors.Is(err, io.EOF) { // at EOF the answer says why
-		return loader.Result{}, refused(err)
-	}
-	answer, err := stream.CloseAndRecv()
+	answer, err := r.c.recordFacts(ctx, &belpoortv1.RecordFactsRequest{Facts: facts})
 	if err != nil {
 		return loader.Result{}, refused(err)
 	}

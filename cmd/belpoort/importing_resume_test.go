@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -139,9 +138,6 @@ func TestAnImportGoesOnOnlyInItsLedger(t *testing.T) {
 
 // An import takes the processors that others leave.
 func TestAnImportGivesWayToOtherPrograms(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("only Linux has what it takes")
-	}
 	p := stocked(t)
 	input, rows := io.Pipe()
 	cmd := p.child(t.Context(), "import", "list-entries", "-", "--rejects", filepath.Join(t.TempDir(), "rejects.csv"))

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -98,17 +96,8 @@ func (r *importRun) inTheLedger(earlier *importState) (bool, error) {
 	if at.Mark.Position == 0 {
 		return false, nil
 	}
-	ctx, cancel := context.WithTimeout(r.cmd.Context(), r.service.timeout)
-	defer cancel()
-	stream, err := belpoortv1.NewRegisterServiceClient(r.service).RecordFacts(ctx)
-	if err != nil {
-		return false, refused(err)
-	}
-	err = stream.Send(&belpoortv1.RecordFactsRequest{After: &belpoortv1.LedgerMark{Position: at.Mark.Position, Hash: at.Mark.Hash}})
-	if err != nil && !errors.Is(err, io.EOF) { // at EOF the answer says why
-		return false, refused(err)
-	}
-	if _, err = stream.CloseAndRecv(); status.Code(err) == codes.FailedPrecondition {
+	_, err := r.service.recordFacts(r.cmd.Context(), &belpoortv1.RecordFactsRequest{After: &belpoortv1.LedgerMark{Position: at.Mark.Position, Hash: at.Mark.Hash}})
+	if status.Code(err) == codes.FailedPrecondition {
 		return false, nil
 	}
 	return err == nil, refused(err)
