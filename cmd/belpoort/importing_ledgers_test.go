@@ -198,3 +198,30 @@ func TestOptionsOfImportsAreChecked(t *testing.T) {
 		t.Errorf("without a key: exit %d\n%s", code, &none)
 	}
 }
+
+// An import that was cut off at one node goes on at another that shares its ledger, and not at a service with a ledger of its own.
+func TestAnImportGoesOnAtAnotherNode(t *testing.T) {
+	const rows = 20_000
+	shared, alone := startCluster(t, 2), serveIn(t, filepath.Join(t.TempDir(), "data"))
+	dir := t.TempDir()
+	file := entriesFile(t, dir, rows)
+	note := file + ".import"
+	shared.nodes[0].cutOff(file, note, "list-entries", file)
+	noted, err := os.ReadFile(note)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		p       *process
+		resumed uint32
+	}{{shared.nodes[1].process, 1}, {alone, 0}} {
+		write(t, dir, filepath.Base(note), string(noted))
+		code, out, errOut := cliApart(t, "", "import", "list-entries", file, "--json", "--data", c.p.data, "--address", c.p.grpc)
+		if shown := shownReport(t, out); code != exitFailed || shown.Rows != rows || shown.Resumed != c.resumed {
+			t.Errorf("exit %d, %+v, want it resumed %d times\n%s", code, shown, c.resumed, errOut)
+		}
+		wantReported(t, c.p, func(m *belpoortv1.ImportReport) bool {
+			return m.GetRecorded()+m.GetUnchanged() == rows-rows/badEvery && m.GetUnconfirmed() == 0 && m.GetResumed() == c.resumed
+		})
+	}
+}
